@@ -16,6 +16,7 @@ use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Record};
 use crate::store::Columns;
 use domain::entry::{Entry, EntryKind};
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// The most lines of a statement.
@@ -77,9 +78,9 @@ pub struct StatementLine {
     /// How many charges and refunds it sums up.
     pub count: i64,
     /// What it moved the balance by.
-    pub amount: i64,
+    pub amount: Units,
     /// The balance after it.
-    pub balance: i64,
+    pub balance: Units,
 }
 
 /// A statement of account.
@@ -96,13 +97,13 @@ pub struct AccountStatement {
     /// The first instant of the span, and the first after it.
     pub span: [UnixMillis; 2],
     /// The balance before it.
-    pub opening: i64,
+    pub opening: Units,
     /// What moved it, in order.
     pub lines: Vec<StatementLine>,
     /// The balance at its end.
-    pub closing: i64,
+    pub closing: Units,
     /// What was open of invoices then.
-    pub open: i64,
+    pub open: Units,
     /// The position of the journal that it is of.
     pub position: JournalPosition,
 }
@@ -110,8 +111,8 @@ pub struct AccountStatement {
 impl AccountStatement {
     /// What was paid in and allocated to no invoice.
     #[must_use]
-    pub fn unallocated(&self) -> i64 {
-        (self.closing + self.open).max(0)
+    pub fn unallocated(&self) -> Units {
+        (self.closing + self.open).max(Units::ZERO)
     }
 }
 
@@ -178,12 +179,12 @@ impl Billing {
             while let Some((sequence, time, amount)) = charges.peek().copied()
                 && sequence < number(record.sequence)
             {
-                lines.charge(time, -amount);
+                lines.charge(time, Units::new(-amount));
                 charges.next();
             }
             lines.take(record, &known);
         }
-        charges.for_each(|(_, time, amount)| lines.charge(time, -amount));
+        charges.for_each(|(_, time, amount)| lines.charge(time, Units::new(-amount)));
         let statement = AccountStatement {
             account: account.to_owned(),
             currency: row.try_get("currency")?,
@@ -193,7 +194,7 @@ impl Billing {
             opening: walked.opening,
             lines: lines.finish(walked.opening),
             closing: walked.closing,
-            open: open_at(connection, account, to).await?,
+            open: Units::new(open_at(connection, account, to).await?),
             position: position(connection).await?,
         };
         transaction.commit().await?;
@@ -201,7 +202,7 @@ impl Billing {
             let problem = format!("the span has more than {MOST_LINES} lines: choose a shorter one");
             return Err(BillingError::Invalid { field: "to_day", problem });
         }
-        if statement.opening + statement.lines.iter().map(|line| line.amount).sum::<i64>() != statement.closing {
+        if statement.opening + statement.lines.iter().map(|line| line.amount).sum::<Units>() != statement.closing {
             return Err(BillingError::corrupt(format!("the entries of account {account} do not add up to its balance")));
         }
         Ok(statement)
@@ -252,8 +253,8 @@ struct Walked {
     places: Vec<(u16, i64)>,
     /// Charges of a prepaid balance, oldest first: sequence, time, amount.
     charges: Vec<(i64, UnixMillis, i64)>,
-    opening: i64,
-    closing: i64,
+    opening: Units,
+    closing: Units,
 }
 
 async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [UnixMillis; 2]) -> Result<Walked, BillingError> {
@@ -263,7 +264,7 @@ async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [Unix
         let rows = chain.walk(connection, "sequence, previous, time, kind, amount, balance", next, WALK).await?;
         next = 0;
         for row in rows {
-            let (time, balance): (UnixMillis, i64) = (row.instant("time")?, row.try_get("balance")?);
+            let (time, balance): (UnixMillis, Units) = (row.instant("time")?, row.units("balance")?);
             next = row.try_get("previous")?;
             if time < to {
                 closing.get_or_insert(balance);
@@ -274,7 +275,7 @@ async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [Unix
             }
             let kind = EntryKind::from_number(narrow(&row, "kind")?);
             match kind.filter(|_| time < to) {
-                Some(EntryKind::ChargedBalance) => walked.charges.push((row.try_get("sequence")?, time, row.try_get("amount")?)),
+                Some(EntryKind::ChargedBalance) => walked.charges.push((row.try_get("sequence")?, time, row.units("amount")?.get())),
                 Some(kind) if may_move(kind) => walked.places.push(chain.place(row.try_get("sequence")?)),
                 _ => {}
             }
@@ -331,11 +332,11 @@ impl Lines {
             description: description.chars().take(MOST_CHARACTERS).collect(),
             count: 1,
             amount,
-            balance: 0,
+            balance: Units::ZERO,
         };
         let reason = || metadata.reason.clone();
         let made = match entry.kind() {
-            EntryKind::PeriodClosed | EntryKind::FinalBilled if amount == 0 => return,
+            EntryKind::PeriodClosed | EntryKind::FinalBilled if amount.is_zero() => return,
             EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
                 let number = known.bills.get(&entry.bill).map_or("", String::as_str);
                 line(LineKind::Invoice, number, String::new())
@@ -352,7 +353,7 @@ impl Lines {
             }
             EntryKind::AmountDueRounded => line(LineKind::Rounding, "", String::new()),
             EntryKind::RefundedBalance if known.of_prepaid.contains(&sequence) => return self.charge(entry.time, amount),
-            EntryKind::RefundedBalance if amount == 0 && known.on_notes.contains(&sequence) => return,
+            EntryKind::RefundedBalance if amount.is_zero() && known.on_notes.contains(&sequence) => return,
             EntryKind::RefundedBalance => {
                 let number = known.notes.get(&place(record)).filter(|number| !number.is_empty());
                 let made = line(LineKind::Credit, number.unwrap_or(&entry.request_id), reason());
@@ -369,7 +370,7 @@ impl Lines {
             EntryKind::Adjusted => line(LineKind::Correction, &entry.request_id, reason()),
             EntryKind::WrittenOff => line(LineKind::WriteOff, &entry.request_id, reason()),
             EntryKind::WriteOffReversed => line(LineKind::WriteOffReversed, &entry.refers_to, reason()),
-            EntryKind::NotItemized | EntryKind::NotItemizedUnbilled if amount != 0 => line(LineKind::NotItemized, "", String::new()),
+            EntryKind::NotItemized | EntryKind::NotItemizedUnbilled if !amount.is_zero() => line(LineKind::NotItemized, "", String::new()),
             _ => return,
         };
         self.close_day(Some(entry.time));
@@ -377,7 +378,7 @@ impl Lines {
     }
 
     /// A charge of a prepaid balance, or a refund of one.
-    fn charge(&mut self, at: UnixMillis, amount: i64) {
+    fn charge(&mut self, at: UnixMillis, amount: Units) {
         self.close_day(Some(at));
         let day = self.day(at);
         let blank = || StatementLine {
@@ -387,8 +388,8 @@ impl Lines {
             is_document: false,
             description: String::new(),
             count: 0,
-            amount: 0,
-            balance: 0,
+            amount: Units::ZERO,
+            balance: Units::ZERO,
         };
         let (_, line) = self.charges.get_or_insert_with(|| (day, blank()));
         (line.at, line.count, line.amount) = (at, line.count + 1, line.amount + amount);
@@ -405,7 +406,7 @@ impl Lines {
         }
     }
 
-    fn finish(mut self, opening: i64) -> Vec<StatementLine> {
+    fn finish(mut self, opening: Units) -> Vec<StatementLine> {
         self.close_day(None);
         let mut balance = opening;
         let lines = self.lines.into_iter().map(|(line, _)| {

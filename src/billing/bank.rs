@@ -11,6 +11,7 @@ use super::record::narrow;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};
 use crate::store::Columns;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// A line that is booked, or about to be.
@@ -56,7 +57,7 @@ pub struct OpenInvoice {
     /// ISO 4217.
     pub currency: String,
     /// What is open of it, in units.
-    pub open: i64,
+    pub open: Units,
     /// Digits behind the point of a unit.
     pub decimals: u8,
     /// Digits behind the point of the currency's minor unit.
@@ -174,7 +175,7 @@ fn open_invoice(row: &AnyRow) -> Result<OpenInvoice, BillingError> {
         account: row.try_get("account")?,
         customer: customer.name,
         currency: row.try_get("currency")?,
-        open: row.try_get("open_amount")?,
+        open: row.units("open_amount")?,
         decimals: narrow(row, "decimals")?,
         minor_digits: narrow(row, "minor_digits")?,
     })

@@ -1,6 +1,6 @@
 //! In what an account's amounts are kept, and how they read.
 
-use domain::money::format_units;
+use domain::money::{Units, format_units};
 
 /// In what an account's amounts are kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,12 +16,12 @@ pub struct Denomination {
 impl Denomination {
     /// How many units the currency's minor unit is.
     #[must_use]
-    pub fn minor_unit(&self) -> i64 {
-        10_i64.saturating_pow(u32::from(self.decimals.saturating_sub(self.minor_digits)))
+    pub fn minor_unit(&self) -> Units {
+        Units::new(10_i64.saturating_pow(u32::from(self.decimals.saturating_sub(self.minor_digits))))
     }
 
     #[must_use]
-    pub fn show(&self, units: i64) -> String {
+    pub fn show(&self, units: Units) -> String {
         format!("{} {}", format_units(units, self.decimals, self.minor_digits), self.currency)
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::denomination::Denomination;
 use super::tax::TaxLine;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// The languages that documents are written in. The first is that of who has said none.
@@ -181,7 +182,7 @@ pub struct Item {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub unit_price: String,
     /// What it costs; negative: given back.
-    pub amount: i64,
+    pub amount: Units,
     /// When the first of them was accepted.
     pub first_use: UnixMillis,
     /// When the last of them was accepted.
@@ -192,31 +193,31 @@ pub struct Item {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wallet {
     /// The balance after the bill before.
-    pub opening: i64,
+    pub opening: Units,
     /// Top-ups and payments.
-    pub paid_in: i64,
+    pub paid_in: Units,
     /// Payments that were taken back: zero or negative.
-    pub reversed: i64,
+    pub reversed: Units,
     /// Charges: zero or negative.
-    pub charged: i64,
+    pub charged: Units,
     /// Refunds to the balance.
-    pub refunded: i64,
+    pub refunded: Units,
     /// Withdrawals: zero or negative.
-    pub withdrawn: i64,
+    pub withdrawn: Units,
     /// Corrections by hand, signed.
-    pub adjusted: i64,
+    pub adjusted: Units,
     /// Debts that were given up, less what was taken back of that.
     #[serde(default)]
-    pub written_off: i64,
+    pub written_off: Units,
     /// What moved it within a part of the journal that is not known.
     #[serde(default)]
-    pub not_itemized: i64,
+    pub not_itemized: Units,
     /// Single charges that were bills of their own meanwhile: zero or negative. Each has an invoice of its own.
-    pub invoiced: i64,
+    pub invoiced: Units,
     /// Rounding of those to the minor unit, signed.
-    pub rounded: i64,
+    pub rounded: Units,
     /// The balance after the bill's last entry, before what the bill itself moves.
-    pub closing: i64,
+    pub closing: Units,
 }
 
 /// A correction by hand.
@@ -225,7 +226,7 @@ pub struct Adjustment {
     /// When.
     pub time: UnixMillis,
     /// What it added to the balance; signed.
-    pub amount: i64,
+    pub amount: Units,
     /// Why.
     pub reason: String,
 }
@@ -238,7 +239,7 @@ pub struct OpenInvoice {
     /// By when it is to be paid; 0 if it was issued when not every invoice had such a day.
     pub due_at: UnixMillis,
     /// What was open of it.
-    pub open: i64,
+    pub open: Units,
 }
 
 /// Of a part of a document's lines, `before` being ahead of it, keeps those within the range.
@@ -295,13 +296,13 @@ pub struct Document {
     #[serde(default)]
     pub open_invoices: Vec<OpenInvoice>,
     /// The sum of `items`: what the ledger closed.
-    pub items_total: i64,
+    pub items_total: Units,
     /// What rounding to the minor unit adds to that; signed.
-    pub rounding: i64,
+    pub rounding: Units,
     /// A debt from before, that no earlier invoice holds.
-    pub brought_forward: i64,
+    pub brought_forward: Units,
     /// `items_total + rounding + brought_forward`.
-    pub total: i64,
+    pub total: Units,
     /// The tax in what is charged, by rate (of items and rounding; of a statement: of the deducted items); empty if no tax is shown.
     #[serde(default)]
     pub taxes: Vec<TaxLine>,
@@ -312,9 +313,9 @@ pub struct Document {
     #[serde(default)]
     pub exemption: Option<Exemption>,
     /// What an overpayment from before has already paid of the total.
-    pub credit_applied: i64,
+    pub credit_applied: Units,
     /// `total - credit_applied`.
-    pub amount_to_pay: i64,
+    pub amount_to_pay: Units,
     /// Of a credit note: the number of the invoice that billed the charge.
     pub refers_to: String,
     /// Of a credit note: why.
@@ -347,8 +348,8 @@ impl Document {
         !self.items.is_empty()
             || !self.deducted.is_empty()
             || !self.adjustments.is_empty()
-            || self.brought_forward != 0
-            || self.wallet.as_ref().is_some_and(|wallet| wallet.not_itemized != 0)
+            || !self.brought_forward.is_zero()
+            || self.wallet.as_ref().is_some_and(|wallet| !wallet.not_itemized.is_zero())
     }
 
     /// All its lines.
@@ -358,31 +359,31 @@ impl Document {
 
     /// What the bill itself charges: its items, rounded.
     #[must_use]
-    pub fn charged(&self) -> i64 {
+    pub fn charged(&self) -> Units {
         self.items_total.saturating_add(self.rounding)
     }
 
     /// The sum of what was already deducted.
     #[must_use]
-    pub fn deducted_total(&self) -> i64 {
-        self.deducted.iter().fold(0, |sum, item| sum.saturating_add(item.amount))
+    pub fn deducted_total(&self) -> Units {
+        self.deducted.iter().fold(Units::ZERO, |sum, item| sum.saturating_add(item.amount))
     }
 
     /// What was open of earlier invoices when it was issued.
     #[must_use]
-    pub fn open_total(&self) -> i64 {
-        self.open_invoices.iter().fold(0, |sum, invoice| sum.saturating_add(invoice.open))
+    pub fn open_total(&self) -> Units {
+        self.open_invoices.iter().fold(Units::ZERO, |sum, invoice| sum.saturating_add(invoice.open))
     }
 
     /// The tax in what is charged.
     #[must_use]
-    pub fn tax_contained(&self) -> i64 {
+    pub fn tax_contained(&self) -> Units {
         self.taxes.iter().map(|line| line.tax).sum()
     }
 
     /// The tax in what was already deducted.
     #[must_use]
-    pub fn tax_on_deducted(&self) -> i64 {
+    pub fn tax_on_deducted(&self) -> Units {
         self.deducted_taxes.iter().map(|line| line.tax).sum()
     }
 }
@@ -411,15 +412,15 @@ impl Denomination {
             wallet: None,
             adjustments: Vec::new(),
             open_invoices: Vec::new(),
-            items_total: 0,
-            rounding: 0,
-            brought_forward: 0,
-            total: 0,
+            items_total: Units::ZERO,
+            rounding: Units::ZERO,
+            brought_forward: Units::ZERO,
+            total: Units::ZERO,
             taxes: Vec::new(),
             deducted_taxes: Vec::new(),
             exemption: None,
-            credit_applied: 0,
-            amount_to_pay: 0,
+            credit_applied: Units::ZERO,
+            amount_to_pay: Units::ZERO,
             refers_to: String::new(),
             reason: String::new(),
         }

@@ -8,6 +8,7 @@ use crate::BillingError;
 use crate::document::{Document, DocumentKind, Exemption, Issuer, OpenInvoice, Party};
 use crate::tax::TaxLine;
 use crate::tax::TaxRate;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// What is frozen in words.
@@ -49,7 +50,7 @@ impl Frozen {
     }
 
     /// Completes a document. Beside it are stored the two sums of tax, and the customer; empty if that was erased, or stands here.
-    pub fn thaw(self, document: &mut Document, tax_contained: i64, tax_on_deducted: i64, customer: &str) -> Result<(), BillingError> {
+    pub fn thaw(self, document: &mut Document, tax_contained: Units, tax_on_deducted: Units, customer: &str) -> Result<(), BillingError> {
         document.customer = match customer {
             "" => self.customer.unwrap_or_default(),
             text => serde_json::from_str(text).map_err(BillingError::corrupt)?,
@@ -61,7 +62,7 @@ impl Frozen {
             let deducted = document.deducted_total();
             let charged = if document.kind == DocumentKind::Statement { deducted } else { document.charged() };
             document.taxes = vec![line(charged, tax_contained)];
-            if tax_on_deducted != 0 {
+            if !tax_on_deducted.is_zero() {
                 document.deducted_taxes = vec![line(deducted, tax_on_deducted)];
             }
         }

@@ -6,8 +6,10 @@ use super::kinds::{self, CUTS, GIVING_BACK, ORIGINALS, REFUNDED_BALANCE};
 use super::layouts::Layouts;
 use super::record::{coded, narrow, request_key};
 use super::{Billing, BillingError};
+use crate::store::Columns;
 use domain::command::{OriginalBill, OriginalEntry};
 use domain::entry::EntryKind;
+use domain::money::Units;
 
 impl Billing {
     /// Up to which entry a partition's journal was taken in. What is read afterwards knows at least these.
@@ -69,9 +71,9 @@ impl Billing {
         Ok(Some(OriginalEntry {
             sequence: layouts.number(narrow(&row, "partition")?, narrow(&row, "sequence")?),
             kind: coded(&row, "kind", EntryKind::from_number)?,
-            amount: row.try_get("amount")?,
+            amount: row.units("amount")?,
             bill: narrow(&row, "bill")?,
-            given_back: row.try_get("given_back")?,
+            given_back: row.units("given_back")?,
             known_until,
         }))
     }
@@ -92,7 +94,7 @@ impl Billing {
         let cut = format!("SELECT amount FROM totals WHERE account = $1 AND bill = $2 AND kind IN ({CUTS})");
         let query = sqlx::query(AssertSqlSafe(cut)).bind(account.to_owned()).bind(i64::from(bill));
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
-        let billed = row.try_get(0)?;
+        let billed = row.units(0)?;
         // What was refunded so far grows with each refund. Entries of format version 2 do not say it.
         let sums = format!(
             "SELECT CAST(COALESCE(MAX(refunded_of_bill), 0) AS BIGINT) AS refunded, \
@@ -101,11 +103,11 @@ impl Billing {
              FROM entries WHERE account = $1 AND detail_2 = $2 AND kind = {REFUNDED_BALANCE}"
         );
         let row = sqlx::query(AssertSqlSafe(sums)).bind(account.to_owned()).bind(i64::from(bill)).fetch_one(self.store().pool()).await?;
-        let (refunded, of_version_2): (i64, i64) = (row.try_get("refunded")?, row.try_get("of_version_2")?);
+        let (refunded, of_version_2): (i64, i64) = (row.units("refunded")?.get(), row.try_get("of_version_2")?);
         let refunded = if refunded > 0 { refunded } else { of_version_2 };
         let last_told = row.try_get::<i64, _>("last_told")?.max(self.cut_behind_gaps(partition, account, bill).await?);
         let known_until = self.known_behind(partition, last_told, known_until).await?;
-        Ok(Some(OriginalBill { bill, billed, refunded, known_until }))
+        Ok(Some(OriginalBill { bill, billed, refunded: Units::new(refunded), known_until }))
     }
 
     /// The sequence of a bill's cut, if there are gaps and it lies behind the last of them; else 0.

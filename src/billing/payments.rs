@@ -9,6 +9,7 @@ use super::{Billing, BillingError};
 use crate::kinds::{GIVING_BACK, PAYMENTS, REVERSED_PAYMENTS};
 use crate::store::Columns;
 use domain::entry::EntryKind;
+use domain::money::Units;
 use domain::payment::PaymentDetails;
 use domain::time::UnixMillis;
 
@@ -65,13 +66,13 @@ pub struct Payment {
     /// Why.
     pub reason: String,
     /// How much.
-    pub amount: i64,
+    pub amount: Units,
     /// What of it pays invoices.
-    pub allocated: i64,
+    pub allocated: Units,
     /// What of it was taken back.
-    pub reversed: i64,
+    pub reversed: Units,
     /// What of it an operator has set aside.
-    pub set_aside: i64,
+    pub set_aside: Units,
 }
 
 /// A part of a payment that pays an invoice, or no longer does.
@@ -82,7 +83,7 @@ pub struct PaymentPart {
     /// When.
     pub at: UnixMillis,
     /// How much; below zero: it no longer pays it.
-    pub amount: i64,
+    pub amount: Units,
     /// Who allocated it by hand, and why; empty if nobody did.
     pub actor: String,
     /// Why.
@@ -97,7 +98,7 @@ pub struct PaymentReversal {
     /// When.
     pub at: UnixMillis,
     /// How much.
-    pub amount: i64,
+    pub amount: Units,
     /// Who, and why.
     pub actor: String,
     /// Why.
@@ -118,7 +119,7 @@ pub struct PaymentInFull {
 impl Payment {
     /// What of it pays no invoice, and was not taken back. In prepaid, charges may have used it up.
     #[must_use]
-    pub fn unallocated(&self) -> i64 {
+    pub fn unallocated(&self) -> Units {
         self.amount - self.allocated - self.reversed
     }
 
@@ -210,7 +211,7 @@ impl Billing {
             Ok(PaymentPart {
                 invoice: row.try_get("invoice")?,
                 at: row.instant("at")?,
-                amount: row.try_get("amount")?,
+                amount: row.units("amount")?,
                 actor: row.try_get("actor")?,
                 reason: row.try_get("reason")?,
             })
@@ -219,7 +220,7 @@ impl Billing {
             Ok(PaymentReversal {
                 request_id: row.try_get("request_id")?,
                 at: row.instant("at")?,
-                amount: row.try_get("amount")?,
+                amount: row.units("amount")?,
                 actor: row.try_get("actor")?,
                 reason: row.try_get("reason")?,
             })
@@ -253,9 +254,9 @@ fn read(row: &AnyRow) -> Result<Payment, BillingError> {
         },
         actor: row.try_get("actor")?,
         reason: row.try_get("reason")?,
-        amount: row.try_get("amount")?,
-        allocated: row.try_get("allocated")?,
-        reversed: row.try_get("reversed")?,
-        set_aside: row.try_get("set_aside")?,
+        amount: row.units("amount")?,
+        allocated: row.units("allocated")?,
+        reversed: row.units("reversed")?,
+        set_aside: row.units("set_aside")?,
     })
 }

@@ -15,6 +15,7 @@ use domain::account::{Account, NonUsageBilling};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryKind};
 use domain::fold::EntryContext;
+use domain::money::Units;
 use domain::time::UnixMillis;
 use ledger::Block;
 use ledger::snapshot::Snapshot;
@@ -118,7 +119,7 @@ pub struct AccountState {
     /// the period ends, is not kept.
     pub account: Account,
     pub name: String,
-    pub low_credit_threshold: Option<i64>,
+    pub low_credit_threshold: Option<Units>,
     pub created_at: UnixMillis,
     /// The partition's sequence of its last entry.
     pub last_sequence: u64,
@@ -211,7 +212,7 @@ impl TotalKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Total {
     /// The sum of the amounts.
-    pub amount: i64,
+    pub amount: Units,
     /// The sum of the quantities; `None` if none was given.
     pub quantity: Option<Decimal>,
     /// How many entries.
@@ -281,8 +282,8 @@ impl Total {
 
 /// What a unit costs of a charge, if that is an amount of the account: what is finer was hardly anybody's price.
 #[must_use]
-pub fn unit_price(amount: i64, quantity: Option<Decimal>) -> Option<Decimal> {
-    let amount = Decimal::from(amount);
+pub fn unit_price(amount: Units, quantity: Option<Decimal>) -> Option<Decimal> {
+    let amount = Decimal::from(amount.get());
     let Some(quantity) = quantity else { return Some(amount) };
     let price = amount.checked_div(quantity)?.normalize();
     (price.scale() == 0 && price.checked_mul(quantity) == Some(amount)).then_some(price)

@@ -161,9 +161,9 @@ impl Record {
         let mode = coded(row, "mode", codec::mode)?;
         let numbers = EntryNumbers {
             kind: coded(row, "kind", EntryKind::from_number)?,
-            amount: row.try_get("amount")?,
+            amount: row.units("amount")?,
             details: [row.try_get("detail_1")?, row.try_get("detail_2")?],
-            given_back: [row.try_get("original")?, row.try_get("credit_rounding")?, row.try_get("refunded_of_bill")?],
+            given_back: [row.try_get("original")?, row.units("credit_rounding")?.get(), row.units("refunded_of_bill")?.get()],
         };
         Ok(Self {
             partition: narrow(row, "partition")?,
@@ -178,9 +178,9 @@ impl Record {
                 time: row.instant("time")?,
                 mode,
                 bill: narrow(row, "bill")?,
-                balance: row.try_get("balance")?,
-                unbilled: row.try_get("unbilled")?,
-                reserved: row.try_get("reserved")?,
+                balance: row.units("balance")?,
+                unbilled: row.units("unbilled")?,
+                reserved: row.units("reserved")?,
                 metadata: Metadata {
                     category: match row.try_get::<i64, _>("category")? {
                         0 => None,
@@ -290,6 +290,7 @@ fn read_settings(text: &str) -> Option<Settings> {
 pub(crate) fn sample_record() -> Record {
     use domain::account::{Category, Mode};
     use domain::entry::{EntryData, Limits};
+    use domain::money::Units;
 
     Record {
         partition: 3,
@@ -297,7 +298,7 @@ pub(crate) fn sample_record() -> Record {
         previous: Some(5),
         entry: Entry {
             data: EntryData::Created {
-                limits: Limits { permanent: -12, temporary: -1, temporary_until: UnixMillis::new(7) },
+                limits: Limits { permanent: Units::new(-12), temporary: Units::new(-1), temporary_until: UnixMillis::new(7) },
                 settings: Settings {
                     name: Some("Acme".into()),
                     low_credit_threshold: Some(Some(DecimalAmount::new(15, 1))),
@@ -312,9 +313,9 @@ pub(crate) fn sample_record() -> Record {
             time: UnixMillis::new(1_700_000_000_000),
             mode: Mode::Postpaid,
             bill: 9,
-            balance: -(1 << 51),
-            unbilled: 1 << 51,
-            reserved: 4,
+            balance: Units::new(-(1 << 51)),
+            unbilled: Units::new(1 << 51),
+            reserved: Units::new(4),
             metadata: Metadata {
                 category: Some(Category::Hardware),
                 item: "sms".into(),
@@ -339,6 +340,7 @@ mod tests {
     use super::*;
     use crate::store::{Store, sqlite_url};
     use domain::entry::{EntryData, GivenBack, RefundedTo};
+    use domain::money::Units;
 
     #[tokio::test]
     async fn what_was_stored_comes_back() {
@@ -349,8 +351,9 @@ mod tests {
         plain.sequence = 18;
         plain.entry.data = EntryData::Updated { settings: Settings { low_credit_threshold: Some(None), ..Settings::default() } };
         plain.entry.metadata = Metadata::default();
-        let given_back = GivenBack { original: Some(12), total: 20, rounding: -3, bill: 8, of_bill: Some(40) };
-        let refund = EntryData::Refunded { to: RefundedTo::Balance, amount: -12, given_back };
+        let given_back =
+            GivenBack { original: Some(12), total: Units::new(20), rounding: Units::new(-3), bill: 8, of_bill: Some(Units::new(40)) };
+        let refund = EntryData::Refunded { to: RefundedTo::Balance, amount: Units::new(-12), given_back };
         let refund = Record { sequence: 19, entry: Entry { data: refund, ..full.entry.clone() }, ..full.clone() };
         let mut connection = store.pool().acquire().await.unwrap();
         ENTRIES.insert(&mut connection, store.dialect(), [full.to_row(), plain.to_row(), refund.to_row()].into_iter()).await.unwrap();

@@ -5,6 +5,7 @@
 
 use super::MonthOfCharges;
 use domain::account::{Category, NonUsageBilling};
+use domain::money::Units;
 
 /// How many closed months are looked at.
 const MONTHS: usize = 3;
@@ -22,11 +23,11 @@ pub enum Basis {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Suggestion {
     /// The limit, in units; none without history.
-    pub limit: Option<i64>,
+    pub limit: Option<Units>,
     /// Which charges counted.
     pub basis: Basis,
     /// The months that it was told from, the newest first, and what counted of each.
-    pub months: Vec<(MonthOfCharges, i64)>,
+    pub months: Vec<(MonthOfCharges, Units)>,
 }
 
 /// Estimates the limit of an account that keeps that many decimals.
@@ -48,13 +49,18 @@ pub fn suggest(mut history: Vec<MonthOfCharges>, non_usage_billing: NonUsageBill
             (month, counted)
         })
         .collect();
-    let limit = months.iter().map(|(_, counted)| *counted).max().filter(|largest| *largest > 0).map(|largest| round_up(largest, decimals));
+    let limit = months
+        .iter()
+        .map(|(_, counted)| *counted)
+        .max()
+        .filter(|largest| *largest > Units::ZERO)
+        .map(|largest| round_up(largest, decimals));
     Suggestion { limit, basis, months }
 }
 
 /// What a month's charges of one category came to.
 #[must_use]
-pub fn of_category(month: &MonthOfCharges, category: Category) -> i64 {
+pub fn of_category(month: &MonthOfCharges, category: Category) -> Units {
     let [usage, subscription, hardware, service] = month.by_category;
     match category {
         Category::Usage => usage,
@@ -65,11 +71,11 @@ pub fn of_category(month: &MonthOfCharges, category: Category) -> i64 {
 }
 
 /// Rounds a positive amount up to a whole unit of the currency.
-fn round_up(units: i64, decimals: u8) -> i64 {
+fn round_up(units: Units, decimals: u8) -> Units {
     let whole = 10_i64.pow(u32::from(decimals));
-    match units.rem_euclid(whole) {
-        0 => units,
-        rest => units - rest + whole,
+    match units.rem_euclid(Units::new(whole)) {
+        Units::ZERO => units,
+        rest => units - rest + Units::new(whole),
     }
 }
 
@@ -78,33 +84,47 @@ mod tests {
     use super::*;
     use domain::time::UnixMillis;
 
-    fn month(from: i64, by_category: [i64; 4]) -> MonthOfCharges {
+    fn month(from: i64, by_category: [Units; 4]) -> MonthOfCharges {
         MonthOfCharges { from: UnixMillis::new(from), to: UnixMillis::new(from + 1), by_category }
     }
 
     #[test]
     fn the_largest_of_the_last_three_months_counts_rounded_up() {
-        let history =
-            vec![month(1, [999_000, 0, 0, 0]), month(4, [12_001, 500, 0, 0]), month(2, [11_000, 0, 0, 0]), month(3, [0, 0, 0, 0])];
+        let history = vec![
+            month(1, [Units::new(999_000), Units::ZERO, Units::ZERO, Units::ZERO]),
+            month(4, [Units::new(12_001), Units::new(500), Units::ZERO, Units::ZERO]),
+            month(2, [Units::new(11_000), Units::ZERO, Units::ZERO, Units::ZERO]),
+            month(3, [Units::ZERO, Units::ZERO, Units::ZERO, Units::ZERO]),
+        ];
         let all = suggest(history.clone(), NonUsageBilling::Consolidated, 2);
-        assert_eq!((all.limit, all.basis), (Some(12_600), Basis::AllTransactions));
+        assert_eq!((all.limit, all.basis), (Some(Units::new(12_600)), Basis::AllTransactions));
         assert_eq!(
             all.months.iter().map(|(month, counted)| (month.from.get(), *counted)).collect::<Vec<_>>(),
-            [(4, 12_501), (3, 0), (2, 11_000)]
+            [(4, Units::new(12_501)), (3, Units::ZERO), (2, Units::new(11_000))]
         );
         let usage = suggest(history, NonUsageBilling::OneByOne, 2);
-        assert_eq!((usage.limit, usage.basis), (Some(12_100), Basis::Usage));
+        assert_eq!((usage.limit, usage.basis), (Some(Units::new(12_100)), Basis::Usage));
     }
 
     #[test]
     fn without_history_there_is_no_suggestion() {
         assert_eq!(suggest(Vec::new(), NonUsageBilling::Consolidated, 2).limit, None);
-        assert_eq!(suggest(vec![month(1, [-5, 0, 0, 0])], NonUsageBilling::Consolidated, 2).limit, None);
+        assert_eq!(
+            suggest(vec![month(1, [Units::new(-5), Units::ZERO, Units::ZERO, Units::ZERO])], NonUsageBilling::Consolidated, 2).limit,
+            None
+        );
     }
 
     #[test]
     fn a_whole_amount_stays() {
-        assert_eq!(suggest(vec![month(1, [500_000_000, 0, 0, 0])], NonUsageBilling::Consolidated, 6).limit, Some(500_000_000));
-        assert_eq!(suggest(vec![month(1, [7, 0, 0, 0])], NonUsageBilling::Consolidated, 0).limit, Some(7));
+        assert_eq!(
+            suggest(vec![month(1, [Units::new(500_000_000), Units::ZERO, Units::ZERO, Units::ZERO])], NonUsageBilling::Consolidated, 6)
+                .limit,
+            Some(Units::new(500_000_000))
+        );
+        assert_eq!(
+            suggest(vec![month(1, [Units::new(7), Units::ZERO, Units::ZERO, Units::ZERO])], NonUsageBilling::Consolidated, 0).limit,
+            Some(Units::new(7))
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! Amounts include tax. A document's total is split over the rates of its categories; a credit note takes from what is left of the
 //! document that it corrects.
 
+use domain::money::{Units, minor_unit};
 use std::cmp::Reverse;
 use std::fmt;
 use std::str::FromStr;
@@ -21,8 +22,8 @@ pub struct Digits {
 
 impl Digits {
     /// How many units one minor unit has.
-    fn minor_unit(self) -> i64 {
-        10_i64.pow(u32::from(self.decimals.saturating_sub(self.minor)))
+    fn minor_unit(self) -> Units {
+        minor_unit(self.decimals, self.minor)
     }
 }
 
@@ -34,15 +35,15 @@ pub struct TaxLine {
     /// Of which categories; empty for all.
     pub categories: Vec<String>,
     /// What is charged.
-    pub gross: i64,
+    pub gross: Units,
     /// The tax in it.
-    pub tax: i64,
+    pub tax: Units,
 }
 
 impl TaxLine {
     /// What is charged without the tax.
     #[must_use]
-    pub fn net(&self) -> i64 {
+    pub fn net(&self) -> Units {
         self.gross.saturating_sub(self.tax)
     }
 }
@@ -102,14 +103,14 @@ impl TaxRate {
 
     /// The tax contained in a gross amount: `amount x rate / (100 + rate)`, rounded half-up to the minor unit.
     #[must_use]
-    pub fn contained(self, amount: i64, digits: Digits) -> i64 {
-        let Some(rate) = self.0 else { return 0 };
+    pub fn contained(self, amount: Units, digits: Digits) -> Units {
+        let Some(rate) = self.0 else { return Units::ZERO };
         // Units of at most 2^53 and a rate of at most 7 digits are far within what a Decimal holds exactly.
-        let tax = Decimal::new(amount, u32::from(digits.decimals)) * rate / (Decimal::ONE_HUNDRED + rate);
+        let tax = Decimal::new(amount.get(), u32::from(digits.decimals)) * rate / (Decimal::ONE_HUNDRED + rate);
         let shown = u32::from(digits.decimals.min(digits.minor));
         let mut rounded = tax.round_dp_with_strategy(shown, RoundingStrategy::MidpointAwayFromZero);
         rounded.rescale(u32::from(digits.decimals));
-        i64::try_from(rounded.mantissa()).unwrap_or(0)
+        i64::try_from(rounded.mantissa()).map_or(Units::ZERO, Units::new)
     }
 }
 
@@ -121,13 +122,13 @@ pub struct Part {
     /// Its rate.
     pub rate: TaxRate,
     /// The sum of its lines, not rounded.
-    pub amount: i64,
+    pub amount: Units,
 }
 
 /// The parts by rate, the highest first: gross and tax. With a total, gross adds up to it, in minor units, by largest remainder (of
 /// equal ones the higher rate's first); without one, nothing but the tax is rounded. Empty: no tax is shown.
 #[must_use]
-pub fn by_rate(parts: &[Part], total: Option<i64>, digits: Digits) -> Vec<TaxLine> {
+pub fn by_rate(parts: &[Part], total: Option<Units>, digits: Digits) -> Vec<TaxLine> {
     if !parts.iter().any(|part| part.rate.is_shown()) {
         return Vec::new();
     }
@@ -135,12 +136,12 @@ pub fn by_rate(parts: &[Part], total: Option<i64>, digits: Digits) -> Vec<TaxLin
     for Part { category, rate, amount } in parts {
         match lines.iter_mut().find(|line| line.rate == *rate) {
             Some(line) => {
-                line.gross += amount;
+                line.gross += *amount;
                 if !line.categories.contains(category) {
                     line.categories.push(category.clone());
                 }
             }
-            None => lines.push(TaxLine { rate: *rate, categories: vec![category.clone()], gross: *amount, tax: 0 }),
+            None => lines.push(TaxLine { rate: *rate, categories: vec![category.clone()], gross: *amount, tax: Units::ZERO }),
         }
     }
     lines.sort_by_key(|line| Reverse(line.rate));
@@ -154,7 +155,7 @@ pub fn by_rate(parts: &[Part], total: Option<i64>, digits: Digits) -> Vec<TaxLin
 }
 
 /// Has the lines add up to the total: each is rounded down, and what is missing goes to the largest remainders.
-fn split(lines: &mut [TaxLine], total: i64, minor_unit: i64) {
+fn split(lines: &mut [TaxLine], total: Units, minor_unit: Units) {
     let mut remainders = Vec::with_capacity(lines.len());
     for (place, line) in lines.iter_mut().enumerate() {
         let remainder = line.gross.rem_euclid(minor_unit);
@@ -162,13 +163,13 @@ fn split(lines: &mut [TaxLine], total: i64, minor_unit: i64) {
         remainders.push((Reverse(remainder), place));
     }
     remainders.sort();
-    let missing = total - lines.iter().map(|line| line.gross).sum::<i64>();
-    let (count, rest) = (missing.div_euclid(minor_unit), missing.rem_euclid(minor_unit));
+    let missing = total - lines.iter().map(|line| line.gross).sum::<Units>();
+    let (count, rest) = (missing.get().div_euclid(minor_unit.get()), missing.rem_euclid(minor_unit));
     for (turn, (_, place)) in (0..count).zip(remainders.iter().cycle()) {
         if let Some(line) = lines.get_mut(*place) {
             line.gross += minor_unit;
             // What is no whole minor unit stays in one piece.
-            line.gross += if turn == 0 { rest } else { 0 };
+            line.gross += if turn == 0 { rest } else { Units::ZERO };
         }
     }
     if count == 0
@@ -180,12 +181,12 @@ fn split(lines: &mut [TaxLine], total: i64, minor_unit: i64) {
 
 /// Takes what a credit note gives back from what is left of a document: from the rate of the charge's category first, then from the rate
 /// with most left. The tax given back is what the tax of the rest falls by.
-pub fn take(left: &mut [TaxLine], category: &str, amount: i64, digits: Digits) -> Vec<TaxLine> {
+pub fn take(left: &mut [TaxLine], category: &str, amount: Units, digits: Digits) -> Vec<TaxLine> {
     let is_of_charge = |line: &TaxLine| line.categories.is_empty() || line.categories.iter().any(|name| name == category);
     let own = left.iter().position(is_of_charge).unwrap_or(0);
     let mut taken: Vec<TaxLine> = Vec::new();
     let mut rest = amount;
-    let mut take_from = |left: &mut [TaxLine], place: usize, amount: i64| {
+    let mut take_from = |left: &mut [TaxLine], place: usize, amount: Units| {
         let Some(line) = left.get_mut(place) else { return };
         let remaining = line.gross - amount;
         let tax = line.rate.contained(remaining, digits);
@@ -196,13 +197,13 @@ pub fn take(left: &mut [TaxLine], category: &str, amount: i64, digits: Digits) -
             None => taken.push(note),
         }
     };
-    while rest > 0 {
-        let most = (0..left.len()).max_by_key(|place| (left.get(*place).map_or(0, |line| line.gross), Reverse(*place)));
-        let has_left = |place: usize| left.get(place).is_some_and(|line| line.gross > 0);
+    while rest.is_positive() {
+        let most = (0..left.len()).max_by_key(|place| (left.get(*place).map_or(Units::ZERO, |line| line.gross), Reverse(*place)));
+        let has_left = |place: usize| left.get(place).is_some_and(|line| line.gross.is_positive());
         let place = if has_left(own) { own } else { most.unwrap_or(own) };
-        let available = left.get(place).map_or(0, |line| line.gross);
+        let available = left.get(place).map_or(Units::ZERO, |line| line.gross);
         // Nothing is left anywhere: that cannot be, and is not hidden.
-        let (place, part) = if available > 0 { (place, rest.min(available)) } else { (own, rest) };
+        let (place, part) = if available.is_positive() { (place, rest.min(available)) } else { (own, rest) };
         take_from(left, place, part);
         rest -= part;
     }
@@ -218,11 +219,11 @@ mod tests {
         Digits { decimals, minor }
     }
 
-    fn part(category: &str, rate: &str, amount: i64) -> Part {
+    fn part(category: &str, rate: &str, amount: Units) -> Part {
         Part { category: category.to_owned(), rate: rate.parse().unwrap(), amount }
     }
 
-    fn figures(lines: &[TaxLine]) -> Vec<(String, i64, i64)> {
+    fn figures(lines: &[TaxLine]) -> Vec<(String, Units, Units)> {
         lines.iter().map(|line| (line.rate.to_string(), line.gross, line.tax)).collect()
     }
 
@@ -242,54 +243,61 @@ mod tests {
     fn the_tax_contained_is_rounded_half_up_to_the_minor_unit() {
         let rate: TaxRate = "19".parse().unwrap();
         // 119.00 contains 19.00.
-        assert_eq!(rate.contained(11_900, digits(2, 2)), 1_900);
+        assert_eq!(rate.contained(Units::new(11_900), digits(2, 2)), Units::new(1_900));
         // 76 x 19 / 119 = 12.1344...
-        assert_eq!(rate.contained(76_000_000, digits(6, 2)), 12_130_000);
+        assert_eq!(rate.contained(Units::new(76_000_000), digits(6, 2)), Units::new(12_130_000));
         // 25 % of 0.025 gross: 0.025 x 25 / 125 = 0.005, half-up to 0.01.
-        assert_eq!("25".parse::<TaxRate>().unwrap().contained(25, digits(3, 2)), 10);
+        assert_eq!("25".parse::<TaxRate>().unwrap().contained(Units::new(25), digits(3, 2)), Units::new(10));
         // No minor unit: 1000 x 10 / 110 = 90.909...
-        assert_eq!("10".parse::<TaxRate>().unwrap().contained(1_000, digits(0, 0)), 91);
+        assert_eq!("10".parse::<TaxRate>().unwrap().contained(Units::new(1_000), digits(0, 0)), Units::new(91));
         // What is given back is rounded alike.
-        assert_eq!(rate.contained(-76_000_000, digits(6, 2)), -12_130_000);
-        assert_eq!(TaxRate::default().contained(11_900, digits(2, 2)), 0);
+        assert_eq!(rate.contained(Units::new(-76_000_000), digits(6, 2)), Units::new(-12_130_000));
+        assert_eq!(TaxRate::default().contained(Units::new(11_900), digits(2, 2)), Units::ZERO);
     }
 
     #[test]
     fn a_total_is_split_over_its_rates_by_largest_remainder_and_the_higher_rate_comes_first() {
         // 10.005 at 19 % and 10.005 at 7 %: 20.01 = 10.01 + 10.00; tax 1.598... and 0.654...
-        let parts = [part("hardware", "7", 10_005), part("usage", "19", 10_005)];
-        let lines = by_rate(&parts, Some(20_010), digits(3, 2));
-        assert_eq!(figures(&lines), [("19".to_owned(), 10_010, 1_600), ("7".to_owned(), 10_000, 650)]);
+        let parts = [part("hardware", "7", Units::new(10_005)), part("usage", "19", Units::new(10_005))];
+        let lines = by_rate(&parts, Some(Units::new(20_010)), digits(3, 2));
+        assert_eq!(
+            figures(&lines),
+            [("19".to_owned(), Units::new(10_010), Units::new(1_600)), ("7".to_owned(), Units::new(10_000), Units::new(650))]
+        );
         assert_eq!(lines[0].categories, ["usage"]);
         // 3.333 + 3.333 + 3.334 = 10.00: the largest remainder is the last one's.
-        let parts = [part("usage", "19", 3_333), part("hardware", "7", 3_333), part("service", "0", 3_334)];
-        let lines = by_rate(&parts, Some(10_000), digits(3, 2));
-        assert_eq!(lines.iter().map(|line| line.gross).collect::<Vec<_>>(), [3_330, 3_330, 3_340]);
+        let parts =
+            [part("usage", "19", Units::new(3_333)), part("hardware", "7", Units::new(3_333)), part("service", "0", Units::new(3_334))];
+        let lines = by_rate(&parts, Some(Units::new(10_000)), digits(3, 2));
+        assert_eq!(lines.iter().map(|line| line.gross).collect::<Vec<_>>(), [Units::new(3_330), Units::new(3_330), Units::new(3_340)]);
     }
 
     #[test]
     fn without_a_total_only_the_tax_is_rounded() {
-        let lines = by_rate(&[part("usage", "19", 22_888_520)], None, digits(6, 2));
+        let lines = by_rate(&[part("usage", "19", Units::new(22_888_520))], None, digits(6, 2));
         // 22.88852 x 19 / 119 = 3.6544...
-        assert_eq!(figures(&lines), [("19".to_owned(), 22_888_520, 3_650_000)]);
-        assert_eq!(by_rate(&[part("usage", "", 100)], None, digits(2, 2)), []);
+        assert_eq!(figures(&lines), [("19".to_owned(), Units::new(22_888_520), Units::new(3_650_000))]);
+        assert_eq!(by_rate(&[part("usage", "", Units::new(100))], None, digits(2, 2)), []);
     }
 
     #[test]
     fn the_tax_of_a_credit_note_is_what_the_tax_of_the_rest_falls_by() {
-        let mut left = by_rate(&[part("usage", "19", 1_000)], Some(1_000), digits(2, 2));
-        let taxes: Vec<i64> = [333, 333, 334].map(|amount| take(&mut left, "usage", amount, digits(2, 2))[0].tax).to_vec();
-        assert_eq!((left[0].gross, taxes), (0, vec![54, 53, 53]));
+        let mut left = by_rate(&[part("usage", "19", Units::new(1_000))], Some(Units::new(1_000)), digits(2, 2));
+        let taxes: Vec<Units> = [333, 333, 334].map(|amount| take(&mut left, "usage", Units::new(amount), digits(2, 2))[0].tax).to_vec();
+        assert_eq!((left[0].gross, taxes), (Units::ZERO, [54, 53, 53].map(Units::new).to_vec()));
     }
 
     #[test]
     fn a_credit_note_takes_from_its_own_rate_first_and_then_from_the_one_with_most_left() {
-        let parts = [part("usage", "19", 1_000), part("hardware", "7", 500), part("service", "0", 800)];
-        let mut left = by_rate(&parts, Some(2_300), digits(2, 2));
+        let parts = [part("usage", "19", Units::new(1_000)), part("hardware", "7", Units::new(500)), part("service", "0", Units::new(800))];
+        let mut left = by_rate(&parts, Some(Units::new(2_300)), digits(2, 2));
         // 5.00 of the hardware, then of usage, which has most left: 10.00 against 8.00.
-        let taken = take(&mut left, "hardware", 600, digits(2, 2));
-        assert_eq!(figures(&taken), [("19".to_owned(), 100, 16), ("7".to_owned(), 500, 33)]);
-        assert_eq!(left.iter().map(|line| line.gross).collect::<Vec<_>>(), [900, 0, 800]);
-        assert_eq!(left[0].tax, 144, "900 x 19 / 119 = 143.69...");
+        let taken = take(&mut left, "hardware", Units::new(600), digits(2, 2));
+        assert_eq!(
+            figures(&taken),
+            [("19".to_owned(), Units::new(100), Units::new(16)), ("7".to_owned(), Units::new(500), Units::new(33))]
+        );
+        assert_eq!(left.iter().map(|line| line.gross).collect::<Vec<_>>(), [Units::new(900), Units::ZERO, Units::new(800)]);
+        assert_eq!(left[0].tax, Units::new(144), "900 x 19 / 119 = 143.69...");
     }
 }

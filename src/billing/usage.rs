@@ -17,6 +17,7 @@ use crate::kinds::{DATED_BACK, USAGE};
 use crate::store::Columns;
 use domain::account::{Category, Mode};
 use domain::entry::EntryKind;
+use domain::money::Units;
 use domain::time::UnixMillis;
 use ledger::codec;
 
@@ -38,9 +39,9 @@ pub struct UsageRecord {
     /// The bill that it falls into.
     pub bill: u32,
     /// What was charged; of a refund: what was credited.
-    pub amount: i64,
+    pub amount: Units,
     /// Of a refund: what was credited beyond what was taken off the charge.
-    pub credit_rounding: i64,
+    pub credit_rounding: Units,
     /// What it was for.
     pub category: Option<Category>,
     /// What was used, for machines.
@@ -194,7 +195,7 @@ fn read(row: &AnyRow) -> Result<UsageRecord, BillingError> {
         time: row.instant(4)?,
         mode: coded(row, 5, codec::mode)?,
         bill: narrow(row, 6)?,
-        amount: row.try_get(7)?,
+        amount: row.units(7)?,
         category: codec::category(narrow(row, 8)?),
         item: row.try_get(9)?,
         description: row.try_get(10)?,
@@ -210,7 +211,7 @@ fn read(row: &AnyRow) -> Result<UsageRecord, BillingError> {
         currency: row.try_get(17)?,
         decimals: narrow(row, 18)?,
         minor_digits: narrow(row, 19)?,
-        credit_rounding: row.try_get(20)?,
+        credit_rounding: row.units(20)?,
     })
 }
 

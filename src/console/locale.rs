@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::texts::Language;
-use domain::money::{DecimalAmount, format_units};
+use domain::money::{DecimalAmount, Units, format_units};
 use domain::time::UnixMillis;
 use service::credit::Unit;
 use service::error::Error;
@@ -74,25 +74,25 @@ impl Locale {
 
     /// An amount without its currency.
     #[must_use]
-    pub fn amount(&self, unit: Unit, units: i64) -> String {
+    pub fn amount(&self, unit: Unit, units: Units) -> String {
         self.decimal(&unit.amount(units))
     }
 
     /// An amount with its currency.
     #[must_use]
-    pub fn money(&self, unit: Unit, units: i64) -> String {
+    pub fn money(&self, unit: Unit, units: Units) -> String {
         format!("{}\u{a0}{}", self.amount(unit, units), unit.currency.code())
     }
 
     /// An amount in units with that many decimals, without its currency.
     #[must_use]
-    pub fn units(&self, units: i64, decimals: u8, minor_digits: u8) -> String {
+    pub fn units(&self, units: Units, decimals: u8, minor_digits: u8) -> String {
         self.decimal(&format_units(units, decimals, minor_digits))
     }
 
     /// An amount as it is typed into a field: without groups of thousands.
     #[must_use]
-    pub fn typed(&self, unit: Unit, units: i64) -> String {
+    pub fn typed(&self, unit: Unit, units: Units) -> String {
         unit.amount(units).replace('.', &self.marks().1.to_string())
     }
 

@@ -1,5 +1,6 @@
 //! What can be done with a payment, and where its page is.
 
+use domain::money::Units;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::navigation::PAYMENTS;
@@ -51,9 +52,9 @@ impl PaymentAct {
     #[must_use]
     pub fn is_possible(self, visitor: &Visitor, payment: &Payment) -> bool {
         let is_sensible = match self {
-            Self::Allocate => payment.unallocated() > 0,
-            Self::TakeOff => payment.allocated > 0,
-            Self::SetFree => payment.set_aside > 0,
+            Self::Allocate => payment.unallocated() > Units::ZERO,
+            Self::TakeOff => payment.allocated > Units::ZERO,
+            Self::SetFree => payment.set_aside > Units::ZERO,
             Self::Reverse => payment.amount > payment.reversed,
         };
         is_sensible && visitor.may_on(self.permission(), &payment.account)

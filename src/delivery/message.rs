@@ -14,6 +14,7 @@ use billing::rendering::{self, Denomination, FormError, Imprint};
 use billing::sending::settings::{SendingSettings, address_of};
 use billing::sending::{Mail, MailKind, domain_of};
 use billing::{Billing, BillingError};
+use domain::money::Units;
 use domain::time::UnixMillis;
 use platform::clock::Clock;
 
@@ -83,7 +84,7 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, FormError>
     }
 }
 
-fn of_document(document: &Document, reminder: Option<(i64, UnixMillis)>, limit: u32) -> Result<Content, FormError> {
+fn of_document(document: &Document, reminder: Option<(Units, UnixMillis)>, limit: u32) -> Result<Content, FormError> {
     let pdf = rendering::pdf(document)?;
     let is_attached = pdf.len() <= usize::try_from(limit).unwrap_or(usize::MAX);
     let enclosure = if is_attached { Enclosure::Attached } else { Enclosure::TooLarge };

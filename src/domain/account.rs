@@ -1,6 +1,6 @@
 //! What is kept of an account, and what follows from it: the formulas of usable credit.
 
-use super::money::{MAX_COMMANDED_UNITS, minor_unit};
+use super::money::{MAX_COMMANDED_UNITS, Units, minor_unit};
 use super::time::UnixMillis;
 
 /// What an account is called whose name was erased.
@@ -107,15 +107,15 @@ pub struct Account {
     /// The currency of all its amounts.
     pub currency: Currency,
     /// Prepaid: money left. Postpaid: minus the amount due.
-    pub balance: i64,
+    pub balance: Units,
     /// Postpaid charges since the last bill.
-    pub unbilled: i64,
+    pub unbilled: Units,
     /// The sum of open reservations.
-    pub reserved: i64,
+    pub reserved: Units,
     /// The permanent credit limit.
-    pub permanent_limit: i64,
+    pub permanent_limit: Units,
     /// The temporary credit limit; counts while `temporary_until` lies ahead.
-    pub temporary_limit: i64,
+    pub temporary_limit: Units,
     /// From this instant on the temporary limit counts for nothing; [`UnixMillis::NONE`] if there is none.
     pub temporary_until: UnixMillis,
     /// The number of the last money entry.
@@ -142,11 +142,11 @@ impl Account {
             decimals,
             minor_digits,
             currency,
-            balance: 0,
-            unbilled: 0,
-            reserved: 0,
-            permanent_limit: 0,
-            temporary_limit: 0,
+            balance: Units::ZERO,
+            unbilled: Units::ZERO,
+            reserved: Units::ZERO,
+            permanent_limit: Units::ZERO,
+            temporary_limit: Units::ZERO,
             temporary_until: UnixMillis::NONE,
             sequence: 0,
             open_bill: 1,
@@ -158,7 +158,7 @@ impl Account {
 
     /// How far the account may borrow at `now`: the larger of the permanent limit and the temporary one while it runs.
     #[must_use]
-    pub fn credit_limit(&self, now: UnixMillis) -> i64 {
+    pub fn credit_limit(&self, now: UnixMillis) -> Units {
         if now < self.temporary_until { self.permanent_limit.max(self.temporary_limit) } else { self.permanent_limit }
     }
 
@@ -167,52 +167,52 @@ impl Account {
     /// Prepaid: `balance + limit - reserved`. Postpaid: `limit + max(0, balance) - unbilled - reserved`, so that an unpaid invoice
     /// (a balance below zero) never reduces it.
     #[must_use]
-    pub fn usable_credit(&self, now: UnixMillis) -> i64 {
+    pub fn usable_credit(&self, now: UnixMillis) -> Units {
         match self.mode {
             Mode::Prepaid => self.balance.saturating_add(self.credit_limit(now)).saturating_sub(self.reserved),
             Mode::Postpaid => {
-                self.credit_limit(now).saturating_add(self.balance.max(0)).saturating_sub(self.unbilled).saturating_sub(self.reserved)
+                self.credit_limit(now).saturating_add(self.balance.or_zero()).saturating_sub(self.unbilled).saturating_sub(self.reserved)
             }
         }
     }
 
     /// The account's net position with its provider.
     #[must_use]
-    pub fn current_balance(&self) -> i64 {
+    pub fn current_balance(&self) -> Units {
         self.balance.saturating_sub(self.unbilled)
     }
 
     /// What was billed and not yet paid.
     #[must_use]
-    pub fn amount_due(&self) -> i64 {
+    pub fn amount_due(&self) -> Units {
         match self.mode {
-            Mode::Prepaid => 0,
+            Mode::Prepaid => Units::ZERO,
             Mode::Postpaid => self.debt(),
         }
     }
 
     /// The debt: how far the balance is below zero, in either mode.
     #[must_use]
-    pub fn debt(&self) -> i64 {
-        self.balance.saturating_neg().max(0)
+    pub fn debt(&self) -> Units {
+        self.balance.saturating_neg().or_zero()
     }
 
     /// The currency's minor unit, in the account's units.
     #[must_use]
-    pub fn minor_unit(&self) -> i64 {
+    pub fn minor_unit(&self) -> Units {
         minor_unit(self.decimals, self.minor_digits)
     }
 
     /// The customer's own money: what a withdrawal may take.
     #[must_use]
-    pub fn withdrawable(&self) -> i64 {
-        self.current_balance().saturating_sub(self.reserved).max(0)
+    pub fn withdrawable(&self) -> Units {
+        self.current_balance().saturating_sub(self.reserved).or_zero()
     }
 
     /// Whether a postpaid account could make no transaction at all: no limit and no overpayment.
     #[must_use]
     pub fn is_unusable_postpaid(&self, now: UnixMillis) -> bool {
-        self.mode == Mode::Postpaid && self.credit_limit(now) == 0 && self.balance <= 0
+        self.mode == Mode::Postpaid && self.credit_limit(now).is_zero() && !self.balance.is_positive()
     }
 
     /// Whether a charge of this category is a bill of its own.
@@ -224,7 +224,7 @@ impl Account {
     /// Whether every amount is within what commands may reach, so that closing the bill stays within what can be kept.
     #[must_use]
     pub fn is_within_range(&self) -> bool {
-        let within = |units: i64| (-MAX_COMMANDED_UNITS..=MAX_COMMANDED_UNITS).contains(&units);
+        let within = |units: Units| (-MAX_COMMANDED_UNITS..=MAX_COMMANDED_UNITS).contains(&units);
         within(self.balance) && within(self.unbilled) && within(self.reserved) && within(self.current_balance())
     }
 }
@@ -235,7 +235,7 @@ pub struct Profile {
     /// What people call the customer.
     pub name: String,
     /// Below this usable credit, watchers are warned that credit is low; units. `None` for never.
-    pub low_credit_threshold: Option<i64>,
+    pub low_credit_threshold: Option<Units>,
     /// When the account was created.
     pub created_at: UnixMillis,
 }
@@ -248,7 +248,7 @@ pub struct Reservation {
     /// The `request_id` of the Authorize that made it: its name.
     pub request_id: String,
     /// What is left of it, in units.
-    pub amount: i64,
+    pub amount: Units,
     /// When the client must report.
     pub report_by: UnixMillis,
     /// From this instant on it is gone.
@@ -263,48 +263,58 @@ mod tests {
         Account::opened(mode, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2))
     }
 
-    const UNIT: i64 = 1_000_000;
+    fn whole(amount: i64) -> Units {
+        Units::new(amount * 1_000_000)
+    }
 
     #[test]
     fn a_prepaid_customer_can_use_balance_and_limit() {
-        let account = Account { balance: 86_101_480, permanent_limit: 2000 * UNIT, ..sample_account(Mode::Prepaid) };
-        assert_eq!(account.usable_credit(UnixMillis::NONE), 2_086_101_480);
+        let account = Account { balance: Units::new(86_101_480), permanent_limit: whole(2000), ..sample_account(Mode::Prepaid) };
+        assert_eq!(account.usable_credit(UnixMillis::NONE), Units::new(2_086_101_480));
     }
 
     #[test]
     fn a_prepaid_customer_below_zero_lives_on_the_limit() {
-        let account = Account { balance: -8_670_000, permanent_limit: 100 * UNIT, ..sample_account(Mode::Prepaid) };
-        assert_eq!(account.usable_credit(UnixMillis::NONE), 91_330_000);
+        let account = Account { balance: Units::new(-8_670_000), permanent_limit: whole(100), ..sample_account(Mode::Prepaid) };
+        assert_eq!(account.usable_credit(UnixMillis::NONE), Units::new(91_330_000));
     }
 
     #[test]
     fn an_unpaid_invoice_costs_a_postpaid_customer_nothing() {
-        let account = Account { balance: -1200 * UNIT, permanent_limit: 1000 * UNIT, ..sample_account(Mode::Postpaid) };
-        assert_eq!((account.usable_credit(UnixMillis::NONE), account.amount_due()), (1000 * UNIT, 1200 * UNIT));
+        let account = Account { balance: whole(-1200), permanent_limit: whole(1000), ..sample_account(Mode::Postpaid) };
+        assert_eq!((account.usable_credit(UnixMillis::NONE), account.amount_due()), (whole(1000), whole(1200)));
     }
 
     #[test]
     fn an_overpayment_raises_usable_credit() {
-        let account = Account { balance: 424 * UNIT, permanent_limit: 2400 * UNIT, ..sample_account(Mode::Postpaid) };
-        assert_eq!(account.usable_credit(UnixMillis::NONE), 2824 * UNIT);
-        let used = Account { unbilled: 500 * UNIT, ..account };
-        assert_eq!(used.usable_credit(UnixMillis::NONE), 2324 * UNIT);
-        let closed = Account { balance: -76 * UNIT, unbilled: 0, ..account };
-        assert_eq!((closed.usable_credit(UnixMillis::NONE), closed.amount_due()), (2400 * UNIT, 76 * UNIT));
+        let account = Account { balance: whole(424), permanent_limit: whole(2400), ..sample_account(Mode::Postpaid) };
+        assert_eq!(account.usable_credit(UnixMillis::NONE), whole(2824));
+        let used = Account { unbilled: whole(500), ..account };
+        assert_eq!(used.usable_credit(UnixMillis::NONE), whole(2324));
+        let closed = Account { balance: whole(-76), unbilled: Units::ZERO, ..account };
+        assert_eq!((closed.usable_credit(UnixMillis::NONE), closed.amount_due()), (whole(2400), whole(76)));
     }
 
     #[test]
     fn a_temporary_limit_counts_for_nothing_from_its_end_on() {
-        let account =
-            Account { permanent_limit: 10, temporary_limit: 30, temporary_until: UnixMillis::new(1000), ..sample_account(Mode::Prepaid) };
-        assert_eq!(account.credit_limit(UnixMillis::new(999)), 30);
-        assert_eq!(account.credit_limit(UnixMillis::new(1000)), 10);
+        let account = Account {
+            permanent_limit: Units::new(10),
+            temporary_limit: Units::new(30),
+            temporary_until: UnixMillis::new(1000),
+            ..sample_account(Mode::Prepaid)
+        };
+        assert_eq!(account.credit_limit(UnixMillis::new(999)), Units::new(30));
+        assert_eq!(account.credit_limit(UnixMillis::new(1000)), Units::new(10));
     }
 
     #[test]
     fn a_temporary_limit_below_the_permanent_one_takes_nothing_away() {
-        let account =
-            Account { permanent_limit: 50, temporary_limit: 30, temporary_until: UnixMillis::new(1000), ..sample_account(Mode::Prepaid) };
-        assert_eq!(account.credit_limit(UnixMillis::NONE), 50);
+        let account = Account {
+            permanent_limit: Units::new(50),
+            temporary_limit: Units::new(30),
+            temporary_until: UnixMillis::new(1000),
+            ..sample_account(Mode::Prepaid)
+        };
+        assert_eq!(account.credit_limit(UnixMillis::NONE), Units::new(50));
     }
 }

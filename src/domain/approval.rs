@@ -100,7 +100,7 @@ fn limit_of(action: &Action) -> Option<&LimitChange> {
 
 /// The highest limit that is set, if any is set above the one that there is: what raises nothing now may do so when it is approved.
 fn raised_to(limit: &LimitChange, account: Option<&Account>, now: UnixMillis) -> Option<DecimalAmount> {
-    let held = |units, account: &Account| DecimalAmount::new(units, account.decimals);
+    let held = |units, account: &Account| DecimalAmount::of_units(units, account.decimals);
     let permanent = limit.permanent.filter(|amount| match account {
         Some(account) => amount.exceeds(held(account.permanent_limit, account)),
         None => amount.exceeds(DecimalAmount::ZERO),
@@ -130,6 +130,7 @@ fn raised_to(limit: &LimitChange, account: Option<&Account>, now: UnixMillis) ->
 mod tests {
     use super::*;
     use crate::account::{Currency, Mode, NonUsageBilling};
+    use crate::money::Units;
 
     fn amount(text: &str) -> DecimalAmount {
         DecimalAmount::parse(text).unwrap()
@@ -137,7 +138,7 @@ mod tests {
 
     fn account(permanent: i64, temporary: i64, until: UnixMillis) -> Account {
         let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 2, 2));
-        Account { permanent_limit: permanent, temporary_limit: temporary, temporary_until: until, ..opened }
+        Account { permanent_limit: Units::new(permanent), temporary_limit: Units::new(temporary), temporary_until: until, ..opened }
     }
 
     fn limit(permanent: Option<&str>, temporary: Option<(&str, Until)>) -> Action {

@@ -9,6 +9,7 @@ use super::entry::{EntryKind, Settings};
 pub use super::metadata::Metadata;
 use super::money::DecimalAmount;
 use super::time::{Millis, UnixMillis};
+use crate::money::Units;
 pub use kind::Kind;
 
 /// A command, as the ledger takes it.
@@ -207,11 +208,11 @@ pub struct OriginalEntry {
     /// Its kind.
     pub kind: EntryKind,
     /// What it took or gave, in units.
-    pub amount: i64,
+    pub amount: Units,
     /// The bill that it fell into.
     pub bill: u32,
     /// What was given back of it, in units.
-    pub given_back: i64,
+    pub given_back: Units,
     /// All entries up to this sequence were looked at to say so.
     pub known_until: u64,
 }
@@ -222,9 +223,9 @@ pub struct OriginalBill {
     /// Its number.
     pub bill: u32,
     /// What moved from unbilled to the balance, before it was rounded.
-    pub billed: i64,
+    pub billed: Units,
     /// What was refunded of its charges since, in units, measured by the charges.
-    pub refunded: i64,
+    pub refunded: Units,
     /// All entries up to this sequence were looked at to say so.
     pub known_until: u64,
 }

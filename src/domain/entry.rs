@@ -6,6 +6,7 @@ use super::account::{Currency, Mode, NonUsageBilling};
 use super::metadata::Metadata;
 use super::money::DecimalAmount;
 use super::time::UnixMillis;
+use crate::money::Units;
 
 pub use kind::EntryKind;
 
@@ -33,11 +34,11 @@ pub struct Entry {
     /// The bill that it falls into; of a close: the bill that it cuts.
     pub bill: u32,
     /// The balance after it.
-    pub balance: i64,
+    pub balance: Units,
     /// The unbilled amount after it.
-    pub unbilled: i64,
+    pub unbilled: Units,
     /// What is reserved after it.
-    pub reserved: i64,
+    pub reserved: Units,
     /// The digest of what was sent; zero for a period close and its rounding. With it, a restored store knows a repetition from a reuse.
     pub fingerprint: Fingerprint,
     /// What the caller sent along, and what the entry refers to.
@@ -46,7 +47,7 @@ pub struct Entry {
     pub refers_to: String,
 }
 
-/// What an entry records, with the data of its kind. Amounts are in units.
+/// What an entry records, with the data of its kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EntryData {
     /// The account was created.
@@ -55,27 +56,27 @@ pub enum EntryData {
     Updated { settings: Settings },
     /// A charge. `reservation` is what is left of the one that it was charged against, if that stays open; `overdraft` is how far an
     /// already consumed charge went beyond usable credit.
-    Charged { from: ChargedFrom, amount: i64, reservation: Option<i64>, overdraft: i64 },
+    Charged { from: ChargedFrom, amount: Units, reservation: Option<Units>, overdraft: Units },
     /// A refund. `amount` is what is credited; see [`EntryData::taken_off`].
-    Refunded { to: RefundedTo, amount: i64, given_back: GivenBack },
+    Refunded { to: RefundedTo, amount: Units, given_back: GivenBack },
     /// A top-up, added to the balance.
-    ToppedUp { amount: i64 },
+    ToppedUp { amount: Units },
     /// A top-up or a payment taken back from the balance.
-    PaymentReversed { amount: i64, given_back: GivenBack },
+    PaymentReversed { amount: Units, given_back: GivenBack },
     /// A withdrawal from the balance.
-    Withdrawn { amount: i64 },
+    Withdrawn { amount: Units },
     /// A correction of the balance, signed.
-    Adjusted { amount: i64 },
+    Adjusted { amount: Units },
     /// The credit limit changed.
     LimitSet { limits: Limits },
     /// The payment mode changed.
     Converted { mode: Mode },
     /// The period ended: what was billed moved from the unbilled amount to the balance.
-    PeriodClosed { billed: i64 },
+    PeriodClosed { billed: Units },
     /// A conversion to prepaid cut the final bill. As above.
-    FinalBilled { billed: i64 },
+    FinalBilled { billed: Units },
     /// A bill was rounded to the minor unit: added to the balance, signed.
-    Rounded { amount: i64 },
+    Rounded { amount: Units },
     /// The account was suspended.
     Suspended,
     /// The account was resumed.
@@ -83,26 +84,26 @@ pub enum EntryData {
     /// The account was closed.
     Closed,
     /// An amount was reserved.
-    Reserved { amount: i64, report_by: UnixMillis, expires_at: UnixMillis },
+    Reserved { amount: Units, report_by: UnixMillis, expires_at: UnixMillis },
     /// A reservation was replaced by a new amount under the same name.
-    ReservationExtended { amount: i64, report_by: UnixMillis, expires_at: UnixMillis },
+    ReservationExtended { amount: Units, report_by: UnixMillis, expires_at: UnixMillis },
     /// A reservation was released: what was given back of it.
-    Released { amount: i64 },
+    Released { amount: Units },
     /// A payment of invoices, added to the balance.
-    PaymentRecorded { amount: i64 },
+    PaymentRecorded { amount: Units },
     /// A debt was given up: added to the balance.
-    WrittenOff { amount: i64 },
+    WrittenOff { amount: Units },
     /// A write-off was taken back from the balance.
-    WriteOffReversed { amount: i64, given_back: GivenBack },
+    WriteOffReversed { amount: Units, given_back: GivenBack },
     /// What is due after a cut was rounded to the minor unit, or what was left below one at the closing of the account was rounded off.
     /// Added to the balance, signed.
-    AmountDueRounded { amount: i64 },
+    AmountDueRounded { amount: Units },
     /// A closed account was opened again.
     Reopened,
     /// What became of an account within a gap that the billing store accepted: no ledger writes it.
-    NotItemized { to_balance: i64, to_unbilled: i64, was_cut: bool, settings: Settings },
+    NotItemized { to_balance: Units, to_unbilled: Units, was_cut: bool, settings: Settings },
     /// The same of its open bill: `amount` of the bill is not itemized.
-    NotItemizedUnbilled { amount: i64, to_unbilled: i64, was_cut: bool, settings: Settings },
+    NotItemizedUnbilled { amount: Units, to_unbilled: Units, was_cut: bool, settings: Settings },
 }
 
 /// Where a charge was taken from.
@@ -129,9 +130,9 @@ pub enum RefundedTo {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// The permanent credit limit.
-    pub permanent: i64,
+    pub permanent: Units,
     /// The temporary credit limit.
-    pub temporary: i64,
+    pub temporary: Units,
     /// When that ends; [`UnixMillis::NONE`] if there is none.
     pub temporary_until: UnixMillis,
 }
@@ -142,22 +143,22 @@ pub struct GivenBack {
     /// The partition's sequence of the original, the entry that is given back. Entries of format version 2 do not say it.
     pub original: Option<u64>,
     /// How much was given back of the original so far, this one included.
-    pub total: i64,
+    pub total: Units,
     /// What moved the balance beyond what was taken off the charge: a billed charge is credited in minor units. Signed.
-    pub rounding: i64,
+    pub rounding: Units,
     /// The bill of the original.
     pub bill: u32,
     /// What was refunded of that bill so far, since it was cut, measured by the charges; `None` if it is not of a bill with others.
-    pub of_bill: Option<i64>,
+    pub of_bill: Option<Units>,
 }
 
 /// What an entry does to the amounts of its account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Movement {
     /// Added to the balance, signed.
-    pub balance: i64,
+    pub balance: Units,
     /// Added to the unbilled amount, signed.
-    pub unbilled: i64,
+    pub unbilled: Units,
 }
 
 impl EntryData {
@@ -197,9 +198,9 @@ impl EntryData {
         }
     }
 
-    /// The amount that lists and totals show: what it moved, reserved or released; of limits, the permanent one. Else 0.
+    /// The amount that lists and totals show: what it moved, reserved or released; of limits, the permanent one. Else zero.
     #[must_use]
-    pub fn amount(&self) -> i64 {
+    pub fn amount(&self) -> Units {
         match self {
             Self::Created { limits, .. } | Self::LimitSet { limits } => limits.permanent,
             Self::Charged { amount, .. }
@@ -220,15 +221,15 @@ impl EntryData {
             | Self::AmountDueRounded { amount }
             | Self::NotItemized { to_balance: amount, .. }
             | Self::NotItemizedUnbilled { amount, .. } => *amount,
-            Self::Updated { .. } | Self::Converted { .. } | Self::Suspended | Self::Resumed | Self::Closed | Self::Reopened => 0,
+            Self::Updated { .. } | Self::Converted { .. } | Self::Suspended | Self::Resumed | Self::Closed | Self::Reopened => Units::ZERO,
         }
     }
 
     /// What it does to the amounts of the account.
     #[must_use]
     pub fn movement(&self) -> Movement {
-        let balance = |balance: i64| Movement { balance, unbilled: 0 };
-        let unbilled = |unbilled: i64| Movement { balance: 0, unbilled };
+        let balance = |balance: Units| Movement { balance, unbilled: Units::ZERO };
+        let unbilled = |unbilled: Units| Movement { balance: Units::ZERO, unbilled };
         match *self {
             Self::Charged { from: ChargedFrom::Balance | ChargedFrom::OwnBill, amount, .. }
             | Self::PaymentReversed { amount, .. }
@@ -275,8 +276,8 @@ impl EntryData {
 
     /// What a refund or a reversal takes off the original.
     #[must_use]
-    pub fn taken_off(&self) -> i64 {
-        self.amount() - self.given_back().map_or(0, |given_back| given_back.rounding)
+    pub fn taken_off(&self) -> Units {
+        self.amount() - self.given_back().map_or(Units::ZERO, |given_back| given_back.rounding)
     }
 
     /// The settings that it made.
@@ -316,7 +317,7 @@ impl Entry {
 
     /// The amount of its data; see [`EntryData::amount`].
     #[must_use]
-    pub fn amount(&self) -> i64 {
+    pub fn amount(&self) -> Units {
         self.data.amount()
     }
 }

@@ -6,6 +6,7 @@
 use super::account::{Account, Status};
 use super::entry::{ChargedFrom, EntryData, Limits, Movement};
 use super::time::UnixMillis;
+use crate::money::Units;
 
 /// What an account's own record does not tell of an entry that is applied to it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -13,7 +14,7 @@ pub struct EntryContext {
     /// The bill that the entry falls into.
     pub bill: u32,
     /// What was left of the open reservation that the entry refers to. `None` if it refers to none, or to one that is not open any more.
-    pub reservation: Option<i64>,
+    pub reservation: Option<Units>,
     /// The end of the billing period of the entry's time, in case that it is the first of a bill.
     pub period_end: UnixMillis,
 }
@@ -90,9 +91,9 @@ impl Account {
     }
 
     /// Takes from a reservation what it had, but for what is left of it; without anything left, it ends.
-    fn charge_reservation(&mut self, before: Option<i64>, left: Option<i64>) {
+    fn charge_reservation(&mut self, before: Option<Units>, left: Option<Units>) {
         let Some(before) = before else { return };
-        self.reserved = self.reserved.saturating_sub(before).saturating_add(left.unwrap_or(0));
+        self.reserved = self.reserved.saturating_sub(before).saturating_add(left.unwrap_or_default());
         if left.is_none() {
             self.open_reservations = self.open_reservations.saturating_sub(1);
         }

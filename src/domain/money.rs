@@ -4,17 +4,207 @@
 //! [`MAX_UNITS`], so that every sum of four of them is exact in the doubles that Lua computes with.
 
 use std::fmt;
+use std::iter::Sum;
+use std::ops::{Add, AddAssign, Mul, Neg, Rem, Sub, SubAssign};
 
 use rust_decimal::Decimal;
+use serde::{Deserialize, Serialize};
 
 /// The most decimals that an account can have.
 pub const MAX_DECIMALS: u8 = 6;
 
 /// Balance, unbilled, reserved and limit each stay within plus and minus this many units.
-pub const MAX_UNITS: i64 = 1 << 51;
+pub const MAX_UNITS: Units = Units(1 << 51);
 
 /// What commands may use of [`MAX_UNITS`]: the rest is kept for rounding entries, which cannot be refused.
-pub const MAX_COMMANDED_UNITS: i64 = MAX_UNITS - (1 << 20);
+pub const MAX_COMMANDED_UNITS: Units = Units(MAX_UNITS.0 - (1 << 20));
+
+/// An amount of an account in its units: a whole number of `10^-decimals` of the account's currency.
+///
+/// It knows neither decimals nor currency: [`format_units`] writes it for people, and `Display` the plain number, for stores and
+/// reports of differences.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Units(i64);
+
+impl Units {
+    /// None.
+    pub const ZERO: Self = Self(0);
+
+    /// The smallest amount.
+    pub const ONE: Self = Self(1);
+
+    /// More than any account can hold.
+    pub const MAX: Self = Self(i64::MAX);
+
+    /// That many units.
+    #[must_use]
+    pub const fn new(units: i64) -> Self {
+        Self(units)
+    }
+
+    /// The number of units, for what keeps plain numbers.
+    #[must_use]
+    pub const fn get(self) -> i64 {
+        self.0
+    }
+
+    /// Whether it is zero.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether it is above zero.
+    #[must_use]
+    pub const fn is_positive(self) -> bool {
+        self.0 > 0
+    }
+
+    /// Whether it is below zero.
+    #[must_use]
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
+    }
+
+    /// Itself, or zero if it is below.
+    #[must_use]
+    pub fn or_zero(self) -> Self {
+        self.max(Self::ZERO)
+    }
+
+    /// Its distance from zero, or the largest amount.
+    #[must_use]
+    pub const fn saturating_abs(self) -> Self {
+        Self(self.0.saturating_abs())
+    }
+
+    /// The amount with the other sign, or the largest one.
+    #[must_use]
+    pub const fn saturating_neg(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+
+    /// The sum, or the largest (smallest) amount.
+    #[must_use]
+    pub const fn saturating_add(self, other: Self) -> Self {
+        Self(self.0.saturating_add(other.0))
+    }
+
+    /// The difference, or the largest (smallest) amount.
+    #[must_use]
+    pub const fn saturating_sub(self, other: Self) -> Self {
+        Self(self.0.saturating_sub(other.0))
+    }
+
+    /// That many times the amount, or the largest (smallest) one.
+    #[must_use]
+    pub const fn saturating_mul(self, times: i64) -> Self {
+        Self(self.0.saturating_mul(times))
+    }
+
+    /// Its distance from zero.
+    #[must_use]
+    pub const fn abs(self) -> Self {
+        Self(self.0.abs())
+    }
+
+    /// -1, 0 or 1, as it is below, at or above zero.
+    #[must_use]
+    pub const fn signum(self) -> i64 {
+        self.0.signum()
+    }
+
+    /// What is left of it beyond a whole number of these: zero or above.
+    #[must_use]
+    pub const fn rem_euclid(self, unit: Self) -> Self {
+        Self(self.0.rem_euclid(unit.0))
+    }
+
+    /// Whether it is a whole number of these.
+    #[must_use]
+    pub const fn is_multiple_of(self, unit: Self) -> bool {
+        self.0 % unit.0 == 0
+    }
+}
+
+impl Add for Units {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self(self.0 + other.0)
+    }
+}
+
+impl Sub for Units {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self(self.0 - other.0)
+    }
+}
+
+impl Neg for Units {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+
+impl Mul<i64> for Units {
+    type Output = Self;
+
+    fn mul(self, times: i64) -> Self {
+        Self(self.0 * times)
+    }
+}
+
+impl Mul<Units> for i64 {
+    type Output = Units;
+
+    fn mul(self, amount: Units) -> Units {
+        amount * self
+    }
+}
+
+impl Rem for Units {
+    type Output = Self;
+
+    fn rem(self, unit: Self) -> Self {
+        Self(self.0 % unit.0)
+    }
+}
+
+impl AddAssign for Units {
+    fn add_assign(&mut self, other: Self) {
+        self.0 += other.0;
+    }
+}
+
+impl SubAssign for Units {
+    fn sub_assign(&mut self, other: Self) {
+        self.0 -= other.0;
+    }
+}
+
+impl fmt::Display for Units {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
+    }
+}
+
+impl Sum for Units {
+    fn sum<I: Iterator<Item = Self>>(amounts: I) -> Self {
+        amounts.fold(Self::ZERO, Add::add)
+    }
+}
+
+impl<'a> Sum<&'a Units> for Units {
+    fn sum<I: Iterator<Item = &'a Self>>(amounts: I) -> Self {
+        amounts.copied().sum()
+    }
+}
 
 /// A decimal as it was sent: `mantissa * 10^-scale`, without trailing zeros, so that equal amounts are equal values.
 ///
@@ -57,6 +247,12 @@ impl DecimalAmount {
         Self { mantissa, scale }
     }
 
+    /// An amount of an account with that many decimals.
+    #[must_use]
+    pub fn of_units(units: Units, decimals: u8) -> Self {
+        Self::new(units.0, decimals)
+    }
+
     /// Reads `-?digits(.digits)?`, and nothing else.
     pub fn parse(text: &str) -> Result<Self, NotAnAmount> {
         if text.is_empty() || text.len() > Self::MAX_TEXT_BYTES {
@@ -74,7 +270,7 @@ impl DecimalAmount {
         let decimal = Decimal::from_str_exact(text).map_err(|_| NotAnAmount::OutOfRange)?.normalize();
         let mantissa = i64::try_from(decimal.mantissa()).map_err(|_| NotAnAmount::OutOfRange)?;
         let scale = u8::try_from(decimal.scale()).map_err(|_| NotAnAmount::TooManyDecimals)?;
-        if mantissa.unsigned_abs() > MAX_UNITS.unsigned_abs() {
+        if mantissa.unsigned_abs() > MAX_UNITS.0.unsigned_abs() {
             return Err(NotAnAmount::OutOfRange);
         }
         Ok(Self { mantissa, scale })
@@ -113,10 +309,10 @@ impl DecimalAmount {
     }
 
     /// In units of an account with that many decimals; nothing is rounded.
-    pub fn to_units(self, decimals: u8) -> Result<i64, NotAnAmount> {
+    pub fn to_units(self, decimals: u8) -> Result<Units, NotAnAmount> {
         let shift = decimals.checked_sub(self.scale).ok_or(NotAnAmount::TooManyDecimals)?;
         let units = self.mantissa.checked_mul(10_i64.pow(u32::from(shift))).ok_or(NotAnAmount::OutOfRange)?;
-        if units.unsigned_abs() > MAX_UNITS.unsigned_abs() { Err(NotAnAmount::OutOfRange) } else { Ok(units) }
+        if units.unsigned_abs() > MAX_UNITS.0.unsigned_abs() { Err(NotAnAmount::OutOfRange) } else { Ok(Units(units)) }
     }
 }
 
@@ -130,13 +326,13 @@ impl fmt::Display for DecimalAmount {
 ///
 /// Every answer carries about ten of these, so it is done on integers, without a `Decimal` in between.
 #[must_use]
-pub fn format_units(units: i64, decimals: u8, minor_digits: u8) -> String {
+pub fn format_units(units: Units, decimals: u8, minor_digits: u8) -> String {
     with_formatted(units, decimals, minor_digits, str::to_owned)
 }
 
 /// Gives that text to somebody who needs no string of it.
-pub fn with_formatted<T>(units: i64, decimals: u8, minor_digits: u8, take: impl FnOnce(&str) -> T) -> T {
-    let (mut digits, mut scale) = (units.unsigned_abs(), decimals);
+pub fn with_formatted<T>(units: Units, decimals: u8, minor_digits: u8, take: impl FnOnce(&str) -> T) -> T {
+    let (mut digits, mut scale) = (units.0.unsigned_abs(), decimals);
     let minor_unit = 10_u64.checked_pow(u32::from(decimals.saturating_sub(minor_digits)));
     if let Some(minor_unit) = minor_unit.filter(|minor_unit| digits.is_multiple_of(*minor_unit)) {
         // At once: most amounts are whole minor units.
@@ -170,7 +366,7 @@ pub fn with_formatted<T>(units: i64, decimals: u8, minor_digits: u8, take: impl 
             _ => behind_the_point -= 1,
         }
     }
-    if units < 0 {
+    if units.is_negative() {
         put(b'-');
     }
     let text = text.get(LONGEST_AMOUNT - length..).unwrap_or_default();
@@ -182,16 +378,16 @@ const LONGEST_AMOUNT: usize = 32;
 
 /// The currency's minor unit (a cent, a yen, a fils), in units.
 #[must_use]
-pub fn minor_unit(decimals: u8, minor_digits: u8) -> i64 {
-    10_i64.pow(u32::from(decimals.saturating_sub(minor_digits)))
+pub fn minor_unit(decimals: u8, minor_digits: u8) -> Units {
+    Units(10_i64.pow(u32::from(decimals.saturating_sub(minor_digits))))
 }
 
 /// The amount rounded half-up to the currency's minor unit, in units. Amounts below zero do not occur where bills are cut.
 #[must_use]
-pub fn round_half_up(units: i64, decimals: u8, minor_digits: u8) -> i64 {
-    let step = minor_unit(decimals, minor_digits);
+pub fn round_half_up(units: Units, decimals: u8, minor_digits: u8) -> Units {
+    let (Units(units), Units(step)) = (units, minor_unit(decimals, minor_digits));
     let remainder = units.rem_euclid(step);
-    if remainder * 2 >= step && remainder != 0 { units - remainder + step } else { units - remainder }
+    Units(if remainder * 2 >= step && remainder != 0 { units - remainder + step } else { units - remainder })
 }
 
 #[cfg(test)]
@@ -222,29 +418,29 @@ mod tests {
 
     #[test]
     fn nothing_is_rounded_on_the_way_to_units() {
-        assert_eq!(DecimalAmount::new(125, 2).to_units(4), Ok(12_500));
+        assert_eq!(DecimalAmount::new(125, 2).to_units(4), Ok(Units(12_500)));
         assert_eq!(DecimalAmount::new(125, 3).to_units(2), Err(NotAnAmount::TooManyDecimals));
-        assert_eq!(DecimalAmount::new(MAX_UNITS, 0).to_units(1), Err(NotAnAmount::OutOfRange));
+        assert_eq!(DecimalAmount::of_units(MAX_UNITS, 0).to_units(1), Err(NotAnAmount::OutOfRange));
     }
 
     #[test]
     fn a_bill_is_rounded_half_up_to_the_minor_unit() {
-        assert_eq!(round_half_up(12_349, 4, 2), 12_300);
-        assert_eq!(round_half_up(12_350, 4, 2), 12_400);
-        assert_eq!(round_half_up(12_300, 4, 2), 12_300);
-        assert_eq!(round_half_up(12_301, 2, 2), 12_301);
-        assert_eq!(round_half_up(15_000, 4, 0), 20_000);
+        assert_eq!(round_half_up(Units(12_349), 4, 2), Units(12_300));
+        assert_eq!(round_half_up(Units(12_350), 4, 2), Units(12_400));
+        assert_eq!(round_half_up(Units(12_300), 4, 2), Units(12_300));
+        assert_eq!(round_half_up(Units(12_301), 2, 2), Units(12_301));
+        assert_eq!(round_half_up(Units(15_000), 4, 0), Units(20_000));
     }
 
     #[test]
     fn units_are_shown_with_at_least_the_minor_unit() {
-        assert_eq!(format_units(20_861_014_800, 7, 2), "2086.10148");
-        assert_eq!(format_units(1_000_000, 6, 2), "1.00");
-        assert_eq!(format_units(-86_700, 4, 2), "-8.67");
-        assert_eq!(format_units(0, 4, 0), "0");
-        assert_eq!(format_units(-5, 6, 2), "-0.000005");
-        assert_eq!(format_units(1_000, 2, 2), "10.00");
-        assert_eq!(format_units(7, 2, 3), "0.07");
-        assert_eq!(format_units(i64::MIN, 0, 0), "-9223372036854775808");
+        assert_eq!(format_units(Units(20_861_014_800), 7, 2), "2086.10148");
+        assert_eq!(format_units(Units(1_000_000), 6, 2), "1.00");
+        assert_eq!(format_units(Units(-86_700), 4, 2), "-8.67");
+        assert_eq!(format_units(Units(0), 4, 0), "0");
+        assert_eq!(format_units(Units(-5), 6, 2), "-0.000005");
+        assert_eq!(format_units(Units(1_000), 2, 2), "10.00");
+        assert_eq!(format_units(Units(7), 2, 3), "0.07");
+        assert_eq!(format_units(Units(i64::MIN), 0, 0), "-9223372036854775808");
     }
 }

@@ -4,6 +4,7 @@ use super::account::Account;
 use super::command::Kind;
 use super::entry::EntryKind;
 use super::time::UnixMillis;
+use crate::money::Units;
 
 /// A decision on a command: remembered under its request id, and returned again when it is repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,15 +15,15 @@ pub struct Decision {
     pub verdict: Verdict,
     /// What was charged, granted, released, refunded, credited, taken, in units. Of a decline: what was missing. Of a conversion: the
     /// usable credit before it.
-    pub amount: i64,
+    pub amount: Units,
     /// By how much an already consumed charge went beyond usable credit.
-    pub overdraft: i64,
+    pub overdraft: Units,
     /// The reservation as it stands after the command, if it is open.
     pub reservation: Option<Grant>,
     /// What became of the amount to reserve after a report.
     pub reserve: ReserveVerdict,
     /// What the balance moved beyond the amount: a refund of a billed charge is credited in minor units. Signed.
-    pub credit_rounding: i64,
+    pub credit_rounding: Units,
     /// Of a charge: how it was charged, and the bill that it fell into.
     pub charged: Option<Charged>,
     /// The partition's sequence of the first entry that it wrote; 0 for none.
@@ -54,7 +55,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
     /// What is reserved.
-    pub amount: i64,
+    pub amount: Units,
     /// When the client must report.
     pub report_by: UnixMillis,
     /// From this instant on it is gone.
@@ -73,7 +74,7 @@ pub enum ReserveVerdict {
     /// There is not enough credit; the reservation is settled.
     Declined {
         /// What is missing, in units.
-        shortfall: i64,
+        shortfall: Units,
     },
     /// The account is suspended; the reservation is settled.
     Suspended,

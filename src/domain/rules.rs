@@ -19,6 +19,7 @@ use super::fold::EntryContext;
 use super::money::DecimalAmount;
 use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use super::time::{Millis, UnixMillis};
+use crate::money::Units;
 
 use amounts::{both, units};
 pub use cut::Cut;
@@ -244,18 +245,18 @@ impl<'a> Transition<'a> {
         self.step_time.now
     }
 
-    fn usable(&self) -> i64 {
+    fn usable(&self) -> Units {
         self.account.usable_credit(self.step_time.now)
     }
 
-    fn units(&self, decimal: DecimalAmount) -> Result<i64, Refusal> {
+    fn units(&self, decimal: DecimalAmount) -> Result<Units, Refusal> {
         units(decimal, self.account.decimals)
     }
 
     /// An amount that must be a whole number of the currency's minor units: money that is paid in, paid out or given up.
-    fn minor_units(&self, decimal: DecimalAmount) -> Result<i64, Refusal> {
+    fn minor_units(&self, decimal: DecimalAmount) -> Result<Units, Refusal> {
         let amount = self.units(decimal)?;
-        if amount % self.account.minor_unit() == 0 { Ok(amount) } else { Err(Refusal::NotInMinorUnits) }
+        if amount.is_multiple_of(self.account.minor_unit()) { Ok(amount) } else { Err(Refusal::NotInMinorUnits) }
     }
 
     fn refuse_closed(&self) -> Result<(), Refusal> {
@@ -280,12 +281,12 @@ impl<'a> Transition<'a> {
     }
 
     /// Records an entry of the command in the open bill. It refers to a reservation of that amount, if to one that is open.
-    fn record_against(&mut self, reservation: Option<i64>, data: EntryData) {
+    fn record_against(&mut self, reservation: Option<Units>, data: EntryData) {
         self.record_in(self.account.open_bill, reservation, data);
     }
 
     /// Records an entry of the command in a bill.
-    fn record_in(&mut self, bill: u32, reservation: Option<i64>, data: EntryData) {
+    fn record_in(&mut self, bill: u32, reservation: Option<Units>, data: EntryData) {
         let entry = self.apply(self.step_time.now, bill, reservation, data);
         let action = &self.command.action;
         self.entries.push(Entry {
@@ -298,7 +299,7 @@ impl<'a> Transition<'a> {
     }
 
     /// Applies an entry to the account; returns the entry, as one that no command caused.
-    fn apply(&mut self, time: UnixMillis, bill: u32, reservation: Option<i64>, data: EntryData) -> Entry {
+    fn apply(&mut self, time: UnixMillis, bill: u32, reservation: Option<Units>, data: EntryData) -> Entry {
         self.account.apply(&data, &EntryContext { bill, reservation, period_end: self.step_time.period_end });
         let Account { mode, balance, unbilled, reserved, sequence, .. } = self.account;
         Entry {
@@ -340,22 +341,22 @@ impl<'a> Transition<'a> {
         Decided { answer: Ok(outcome), writes: None }
     }
 
-    fn decision(&self, verdict: Verdict, amount: i64) -> Decision {
+    fn decision(&self, verdict: Verdict, amount: Units) -> Decision {
         Decision {
             kind: self.command.action.kind(),
             verdict,
             amount,
-            overdraft: 0,
+            overdraft: Units::ZERO,
             reservation: None,
             reserve: ReserveVerdict::NotAsked,
-            credit_rounding: 0,
+            credit_rounding: Units::ZERO,
             charged: None,
             sequence: if verdict == Verdict::Done { self.sequence } else { 0 },
         }
     }
 
     /// Returns and remembers the decision, but changes nothing: a decline, or nothing to do.
-    fn leave(self, verdict: Verdict, amount: i64) -> Decided {
+    fn leave(self, verdict: Verdict, amount: Units) -> Decided {
         let decision = self.decision(verdict, amount);
         let mut step = self.tell(Some(decision), false);
         step.writes = Some(Writes {

@@ -9,13 +9,14 @@ pub mod record;
 pub mod records;
 
 use bytes::{Buf, BufMut};
-use record::{Number, Stored, Time};
+use record::{Amount, Number, Stored, Time};
 use records::{Expiry, Moving, RareTerms, Remembered, RememberedCharge, StoredProfile, StoredRefund, StoredReservation, Terms};
 
 use super::{IdempotencyKey, NamePlace, ReservationPlace};
 use domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
 use domain::command::Kind;
 use domain::entry::EntryKind;
+use domain::money::Units;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationEnd};
 use domain::time::UnixMillis;
@@ -41,6 +42,9 @@ pub(crate) mod flag {
 
 /// The bytes of an account.
 pub(crate) const ACCOUNT_BYTES: usize = Moving::BYTES + Terms::BYTES + RareTerms::BYTES;
+
+/// What stands for an amount that there is not.
+const NOT_KNOWN: Units = Units::new(-1);
 
 fn put_number(bytes: &mut Vec<u8>, number: i64) {
     Number::put(number, bytes);
@@ -194,7 +198,7 @@ pub fn encode_idempotency_record(remembered: &IdempotencyRecord) -> Vec<u8> {
         flags |= flag::RESERVATION | if grant.is_final_unit { flag::FINAL_UNIT } else { 0 };
     }
     let second_amount = if decision.kind == Kind::Refund { decision.credit_rounding } else { decision.overdraft };
-    if second_amount != 0 {
+    if !second_amount.is_zero() {
         flags |= flag::SECOND_AMOUNT;
     }
     if decision.charged.is_some() {
@@ -214,8 +218,8 @@ pub fn encode_idempotency_record(remembered: &IdempotencyRecord) -> Vec<u8> {
     if let Some(Charged { kind, bill }) = decision.charged {
         RememberedCharge { kind: kind as u8, bill }.put(&mut bytes);
     }
-    if second_amount != 0 {
-        put_number(&mut bytes, second_amount);
+    if !second_amount.is_zero() {
+        Amount::put(second_amount, &mut bytes);
     }
     let reserved = match (&decision.reservation, decision.reserve) {
         (Some(Grant { amount, report_by, expires_at, .. }), _) => {
@@ -246,11 +250,11 @@ fn read_remembered(mut bytes: &[u8]) -> Option<IdempotencyRecord> {
     } else {
         None
     };
-    let second_amount = if has(flag::SECOND_AMOUNT) { get_number(&mut bytes)? } else { 0 };
+    let second_amount = if has(flag::SECOND_AMOUNT) { Amount::get(&mut bytes)? } else { Units::ZERO };
     let reserved = if has(flag::RESERVATION | flag::RESERVE_DECLINED) {
         StoredReservation::get(&mut bytes)?
     } else {
-        StoredReservation { amount: 0, report_by: UnixMillis::NONE, expires_at: UnixMillis::NONE }
+        StoredReservation { amount: Units::ZERO, report_by: UnixMillis::NONE, expires_at: UnixMillis::NONE }
     };
     let known = [ReservationEnd::Not, ReservationEnd::Settled, ReservationEnd::Released];
     let ended = known.into_iter().find(|known| *known as u8 == head.ended)?;
@@ -259,7 +263,7 @@ fn read_remembered(mut bytes: &[u8]) -> Option<IdempotencyRecord> {
 }
 
 /// A decision out of its numbers.
-fn decision(head: Remembered, second_amount: i64, charged: Option<Charged>, reserved: StoredReservation) -> Option<Decision> {
+fn decision(head: Remembered, second_amount: Units, charged: Option<Charged>, reserved: StoredReservation) -> Option<Decision> {
     let kind = Kind::from_number(head.kind)?;
     let StoredReservation { amount: reserved_amount, report_by, expires_at } = reserved;
     let has = |bit: u8| head.flags & bit != 0;
@@ -267,7 +271,7 @@ fn decision(head: Remembered, second_amount: i64, charged: Option<Charged>, rese
         kind,
         verdict: [Verdict::Done, Verdict::Declined, Verdict::Unchanged].into_iter().find(|known| *known as u8 == head.verdict)?,
         amount: head.amount,
-        overdraft: if kind == Kind::Refund { 0 } else { second_amount },
+        overdraft: if kind == Kind::Refund { Units::ZERO } else { second_amount },
         reservation: has(flag::RESERVATION).then_some(Grant {
             amount: reserved_amount,
             report_by,
@@ -285,7 +289,7 @@ fn decision(head: Remembered, second_amount: i64, charged: Option<Charged>, rese
         } else {
             ReserveVerdict::NotAsked
         },
-        credit_rounding: if kind == Kind::Refund { second_amount } else { 0 },
+        credit_rounding: if kind == Kind::Refund { second_amount } else { Units::ZERO },
         charged,
         sequence: head.sequence,
     })
@@ -320,7 +324,7 @@ pub fn decode_refund_key(bytes: &[u8]) -> Result<RefundKey, Undecodable> {
 pub fn encode_refunded(refunded: &Refunded) -> Vec<u8> {
     let Refunded { sum, billed, sequence, time } = *refunded;
     let mut bytes = Vec::with_capacity(StoredRefund::BYTES);
-    StoredRefund { sum, billed: billed.unwrap_or(-1), sequence, time }.put(&mut bytes);
+    StoredRefund { sum, billed: billed.unwrap_or(NOT_KNOWN), sequence, time }.put(&mut bytes);
     bytes
 }
 
@@ -328,7 +332,7 @@ pub fn encode_refunded(refunded: &Refunded) -> Vec<u8> {
 pub fn decode_refunded(bytes: &[u8]) -> Result<Refunded, Undecodable> {
     let read = |mut bytes: &[u8]| {
         let StoredRefund { sum, billed, sequence, time } = StoredRefund::get(&mut bytes)?;
-        bytes.is_empty().then_some(Refunded { sum, billed: (billed >= 0).then_some(billed), sequence, time })
+        bytes.is_empty().then_some(Refunded { sum, billed: (!billed.is_negative()).then_some(billed), sequence, time })
     };
     read(bytes).ok_or(Undecodable("sum that was given back"))
 }
@@ -337,7 +341,7 @@ pub fn decode_refunded(bytes: &[u8]) -> Result<Refunded, Undecodable> {
 #[must_use]
 pub fn encode_profile(account: &str, profile: &Profile) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64);
-    let low_credit_threshold = profile.low_credit_threshold.unwrap_or(-1);
+    let low_credit_threshold = profile.low_credit_threshold.unwrap_or(NOT_KNOWN);
     StoredProfile { low_credit_threshold, created_at: profile.created_at }.put(&mut bytes);
     put_text(&mut bytes, &encode_place(&NamePlace { folded_name: super::fold_name(&profile.name), account: account.to_owned() }));
     bytes.put_slice(profile.name.as_bytes());
@@ -352,7 +356,11 @@ pub fn decode_profile(bytes: &[u8]) -> Result<Profile, Undecodable> {
 fn read_profile(mut bytes: &[u8]) -> Option<Profile> {
     let StoredProfile { low_credit_threshold: threshold, created_at } = StoredProfile::get(&mut bytes)?;
     get_text(&mut bytes)?;
-    Some(Profile { name: String::from_utf8(bytes.to_vec()).ok()?, low_credit_threshold: (threshold >= 0).then_some(threshold), created_at })
+    Some(Profile {
+        name: String::from_utf8(bytes.to_vec()).ok()?,
+        low_credit_threshold: (!threshold.is_negative()).then_some(threshold),
+        created_at,
+    })
 }
 
 /// A place in the list of names: folded name, NUL, account. Names hold no control characters, so the order of bytes is the list's.

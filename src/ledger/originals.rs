@@ -3,6 +3,7 @@
 use super::{IdempotencyKey, Ledger, LedgerError};
 use domain::command::{OriginalBill, OriginalEntry};
 use domain::entry::{Entry, EntryData, EntryKind, GivenBack, RefundedTo};
+use domain::money::Units;
 
 /// The result of a search of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +43,7 @@ impl Ledger {
             }
             // Newest first. Those of format version 2 name no original, and so mean the last of that id.
             let last = given_back.iter().find(|given_back: &&GivenBack| given_back.original.is_none_or(|original| original == sequence));
-            let given_back = last.map_or(0, |given_back| given_back.total);
+            let given_back = last.map_or(Units::ZERO, |given_back| given_back.total);
             Some(OriginalEntry { sequence, kind: entry.kind(), amount: entry.amount(), bill: entry.bill, given_back, known_until })
         })
         .await
@@ -50,19 +51,19 @@ impl Ledger {
 
     /// The sums of a bill that was cut above a sequence: by a bounded search of the journal, from its end.
     pub async fn bill_sums(&self, account: &str, bill: u32, above: u64) -> Result<Searched<OriginalBill>, LedgerError> {
-        let (mut refunded, mut of_version_2) = (0, 0);
+        let (mut refunded, mut of_version_2) = (Units::ZERO, Units::ZERO);
         self.search(account, above, |_, entry, known_until| {
             if entry.account != account {
                 return None;
             }
             match entry.data {
                 EntryData::Refunded { to: RefundedTo::Balance, amount, given_back } if given_back.bill == bill => {
-                    refunded = refunded.max(given_back.of_bill.unwrap_or(0));
-                    of_version_2 += if given_back.original.is_none() { amount } else { 0 };
+                    refunded = refunded.max(given_back.of_bill.unwrap_or_default());
+                    of_version_2 += if given_back.original.is_none() { amount } else { Units::ZERO };
                     None
                 }
                 EntryData::PeriodClosed { billed } | EntryData::FinalBilled { billed } if entry.bill == bill => {
-                    let refunded = if refunded > 0 { refunded } else { of_version_2 };
+                    let refunded = if refunded.is_positive() { refunded } else { of_version_2 };
                     Some(OriginalBill { bill, billed, refunded, known_until })
                 }
                 _ => None,

@@ -18,6 +18,7 @@ use domain::account::{Account, Profile, Reservation};
 use domain::command::Kind;
 use domain::entry::{ChargedFrom, Entry, EntryData, EntryKind, GivenBack, Settings};
 use domain::fold::EntryContext;
+use domain::money::Units;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationChange, ReservationEnd};
 use domain::time::{Millis, UnixMillis};
@@ -143,10 +144,10 @@ impl Rebuild {
             EntryData::Charged { from: ChargedFrom::OwnBill, .. } => mismatches.unless_equal("the bill", after.last_bill, entry.bill),
             _ => mismatches.unless_equal("the bill", after.open_bill, entry.bill),
         }
-        mismatches.unless_equal("the balance", after.balance, entry.balance);
-        mismatches.unless_equal("the unbilled amount", after.unbilled, entry.unbilled);
+        mismatches.unless_equal("the balance", after.balance.get(), entry.balance.get());
+        mismatches.unless_equal("the unbilled amount", after.unbilled.get(), entry.unbilled.get());
         if !is_of_boundary && !self.has_gap && !self.is_step {
-            mismatches.unless_equal("what is reserved", after.reserved, entry.reserved);
+            mismatches.unless_equal("what is reserved", after.reserved.get(), entry.reserved.get());
         }
         let Entry { balance, unbilled, .. } = *entry;
         self.partition_state.accounts.insert(entry.account.clone(), Account { balance, unbilled, ..after });
@@ -302,7 +303,7 @@ impl Rebuild {
         }
     }
 
-    fn reserve(&mut self, entry: &Entry, name: &str, amount: i64, [report_by, expires_at]: [UnixMillis; 2]) {
+    fn reserve(&mut self, entry: &Entry, name: &str, amount: Units, [report_by, expires_at]: [UnixMillis; 2]) {
         let (account, request_id) = (entry.account.clone(), name.to_owned());
         self.put(name, Reservation { account, request_id, amount, report_by, expires_at });
     }
@@ -326,7 +327,7 @@ impl Rebuild {
     }
 
     /// Remembers the decision that the entry tells of. Of a command's several entries, the first makes it and the others add to it.
-    fn remember(&mut self, sequence: u64, entry: &Entry, usable_before: i64) {
+    fn remember(&mut self, sequence: u64, entry: &Entry, usable_before: Units) {
         let key = IdempotencyKey::of(&entry.account, &entry.request_id);
         if self.command == Some(key)
             && let Some(remembered) = self.partition_state.requests.get_mut(&key)
@@ -345,11 +346,11 @@ impl Rebuild {
             verdict: Verdict::Done,
             amount: match kind {
                 Kind::Convert => usable_before,
-                Kind::Create | Kind::Update | Kind::SetCreditLimit | Kind::Close => 0,
+                Kind::Create | Kind::Update | Kind::SetCreditLimit | Kind::Close => Units::ZERO,
                 Kind::Refund => entry.data.taken_off(),
                 _ => entry.amount(),
             },
-            overdraft: if let EntryData::Charged { overdraft, .. } = entry.data { overdraft } else { 0 },
+            overdraft: if let EntryData::Charged { overdraft, .. } = entry.data { overdraft } else { Units::ZERO },
             reservation: match entry.data {
                 EntryData::Reserved { amount, report_by, expires_at } => {
                     Some(Grant { amount, report_by, expires_at, is_final_unit: false })
@@ -363,7 +364,7 @@ impl Rebuild {
                 _ => None,
             },
             reserve: ReserveVerdict::NotAsked,
-            credit_rounding: entry.data.given_back().map_or(0, |given_back| given_back.rounding),
+            credit_rounding: entry.data.given_back().map_or(Units::ZERO, |given_back| given_back.rounding),
             charged: entry.kind().is_charge().then(|| Charged { kind: entry.kind(), bill: entry.bill }),
             sequence,
         };

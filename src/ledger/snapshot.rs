@@ -5,6 +5,7 @@
 use super::codec;
 use domain::account::{Account, Status};
 use domain::entry::Entry;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// What the entries of the gap would have told.
@@ -13,9 +14,9 @@ pub struct Snapshot {
     /// Whether the account takes commands.
     pub status: Status,
     /// The permanent credit limit.
-    pub permanent_limit: i64,
+    pub permanent_limit: Units,
     /// The temporary credit limit.
-    pub temporary_limit: i64,
+    pub temporary_limit: Units,
     /// When that ends; 0 if there is none.
     pub temporary_until: UnixMillis,
     /// The highest number given to a bill.
@@ -32,8 +33,8 @@ impl Snapshot {
     pub fn to_attributes(self) -> Vec<(String, String)> {
         let numbers = [
             ("status", self.status as i64),
-            ("permanent_limit", self.permanent_limit),
-            ("temporary_limit", self.temporary_limit),
+            ("permanent_limit", self.permanent_limit.get()),
+            ("temporary_limit", self.temporary_limit.get()),
             ("temporary_until", self.temporary_until.get()),
             ("last_bill", i64::from(self.last_bill)),
             ("period_end", self.period_end.get()),
@@ -48,8 +49,8 @@ impl Snapshot {
         let number = |name: &str| entry.metadata.attributes.iter().find(|(key, _)| key == name)?.1.parse::<i64>().ok();
         Some(Self {
             status: codec::status(u8::try_from(number("status")?).ok()?)?,
-            permanent_limit: number("permanent_limit")?,
-            temporary_limit: number("temporary_limit")?,
+            permanent_limit: Units::new(number("permanent_limit")?),
+            temporary_limit: Units::new(number("temporary_limit")?),
             temporary_until: UnixMillis::new(number("temporary_until")?),
             last_bill: u32::try_from(number("last_bill")?).ok()?,
             period_end: UnixMillis::new(number("period_end")?),

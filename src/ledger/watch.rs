@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Ledger, LedgerError};
 use domain::account::Account;
+use domain::money::Units;
 use domain::outcome::Refusal;
 use domain::time::UnixMillis;
 
@@ -65,7 +66,7 @@ pub struct Look {
     /// The account, due events applied.
     pub account: Account,
     /// Below which usable credit counts as low.
-    pub low_credit_threshold: Option<i64>,
+    pub low_credit_threshold: Option<Units>,
     /// The instant that it is shown as of: the ledger's.
     pub now: UnixMillis,
     /// When the reading began.

@@ -17,6 +17,7 @@ use billing::{Billing, MonthBill};
 use domain::account::{Account, Mode};
 use domain::command::{Action, Command};
 use domain::entry::{Entry, EntryKind};
+use domain::money::Units;
 use domain::outcome::Verdict;
 use domain::time::UnixMillis;
 use ledger::Ledger;
@@ -81,7 +82,7 @@ pub struct AdviceContext {
     /// The limit that the account's history suggests.
     pub suggestion: Option<Suggestion>,
     /// What the final bill came to.
-    pub final_bill: Option<i64>,
+    pub final_bill: Option<Units>,
 }
 
 impl UseCases {
@@ -102,7 +103,7 @@ impl UseCases {
                     let text = format!(
                         "{} of what the customer owed were written off. Reverse the write-off first, so that nobody is paid out what they \
                          never paid.",
-                        Unit::of(&decided.outcome.account).show(written_off)
+                        Unit::of(&decided.outcome.account).show(Units::new(written_off))
                     );
                     vec![piece(Topic::WrittenOff, text)]
                 }
@@ -174,7 +175,7 @@ async fn ask(billing: Billing, id: String, account: Account, now: UnixMillis) ->
 
 /// What the final bill came to, rounding included; none, if there was nothing to bill. The step that converted wrote it, so one block is
 /// read.
-async fn final_bill(ledger: Ledger, account: String, sequence: u64) -> Option<i64> {
+async fn final_bill(ledger: Ledger, account: String, sequence: u64) -> Option<Units> {
     let block = ledger.engine().blocks_before(ledger.partition_of(&account), Some(sequence + 1), 1).await.ok()?.pop()?;
     let offset = usize::try_from(sequence.checked_sub(block.first_sequence)?).ok()?;
     let written = block.entries.get(offset..)?.iter().take_while(|entry| entry.account == account);
@@ -182,7 +183,7 @@ async fn final_bill(ledger: Ledger, account: String, sequence: u64) -> Option<i6
 }
 
 /// What the final bill came to, by what a conversion writes.
-fn final_bill_of<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> Option<i64> {
+fn final_bill_of<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> Option<Units> {
     let written = entries.take_while(|entry| entry.kind() != EntryKind::Converted);
     let amount_of = |kind| written.clone().find(|entry| entry.kind() == kind).map(|entry| entry.amount());
     Some(amount_of(EntryKind::FinalBilled)? - amount_of(EntryKind::Rounded).unwrap_or_default())
@@ -220,18 +221,18 @@ fn to_postpaid(decided: &Decided, known: &AdviceContext) -> Vec<Advice> {
     advice
 }
 
-fn low_limit(account: &Account, limit: i64, suggested: Option<i64>) -> Option<String> {
+fn low_limit(account: &Account, limit: Units, suggested: Option<Units>) -> Option<String> {
     let code = account.currency.code();
     let unit = Unit::of(account);
     let shown = unit.amount(limit);
-    if limit == 0 {
+    if limit.is_zero() {
         return Some(
             "There is no credit limit, so the account can make no more transactions than an overpayment covers. Set a limit that covers \
              the charges of a month."
                 .to_owned(),
         );
     }
-    if let Some(suggested) = suggested.filter(|suggested| limit < *suggested) {
+    if let Some(suggested) = suggested.filter(|suggested| limit < (*suggested)) {
         let suggested = unit.amount(suggested);
         return Some(format!(
             "The credit limit of {shown} {code} is low beside recent charges, which suggest {suggested} {code}. Set a limit that covers \
@@ -294,12 +295,12 @@ fn to_prepaid(decided: &Decided, known: &AdviceContext) -> Vec<Advice> {
     let unit = Unit::of(account);
     let mut advice = Vec::new();
     let code = account.currency.code();
-    if account.balance < 0 {
+    if account.balance < Units::ZERO {
         let due = unit.amount(-account.balance);
         let text = format!("{due} {code} are due; until they are paid they lower the usable credit, which may be negative.");
         advice.push(piece(Topic::AmountDue, text));
     }
-    if let Some(billed) = known.final_bill.filter(|billed| *billed != 0) {
+    if let Some(billed) = known.final_bill.filter(|billed| !billed.is_zero()) {
         let billed = unit.amount(billed);
         let text = format!(
             "The final bill was cut at once: an invoice of {billed} {code} for what was used since the last one. The statement at the end of \
@@ -308,7 +309,7 @@ fn to_prepaid(decided: &Decided, known: &AdviceContext) -> Vec<Advice> {
         advice.push(piece(Topic::FinalBill, text));
     }
     let limit = account.credit_limit(decided.outcome.now);
-    if limit > 0 {
+    if limit > Units::ZERO {
         let limit = unit.amount(limit);
         let text = format!("The credit limit of {limit} {code} is still there; consider removing it, so that only paid money is used.");
         advice.push(piece(Topic::RemoveLimit, text));

@@ -18,7 +18,7 @@ use access::Permission;
 use domain::account::{Account, Currency, Mode};
 use domain::command::{Action, Command, LimitChange, Metadata, TemporaryChange};
 use domain::entry::Entry;
-use domain::money::DecimalAmount;
+use domain::money::{DecimalAmount, Units};
 use domain::outcome::{Outcome, Verdict};
 use domain::rules::{self, LoadedState, StepTime};
 use domain::time::UnixMillis;
@@ -106,7 +106,7 @@ pub enum Conversion {
         /// The account before.
         before: Account,
         /// Its usable credit before.
-        usable_before: i64,
+        usable_before: Units,
         /// The account afterwards.
         after: Account,
         /// The time by which it was decided.
@@ -214,7 +214,7 @@ impl UseCases {
             None if plan.is_suggested => {
                 let suggestion = self.estimate(context, &target.id, &account).await?;
                 let limit = suggestion.limit.ok_or_else(|| Error::no_history(&target.id))?;
-                Some(Limit { amount: DecimalAmount::new(limit, account.decimals), currency: None })
+                Some(Limit { amount: DecimalAmount::new(limit.get(), account.decimals), currency: None })
             }
             limit => limit,
         };

@@ -1,7 +1,7 @@
 //! An account's credit at an instant, as every protocol shows it.
 
 use domain::account::{Account, Currency, Mode, Status};
-use domain::money::format_units;
+use domain::money::{Units, format_units};
 use domain::time::UnixMillis;
 
 /// An account's credit at an instant.
@@ -14,21 +14,21 @@ pub struct Credit {
     /// Currency and decimals of the amounts.
     pub unit: Unit,
     /// The balance.
-    pub balance: i64,
+    pub balance: Units,
     /// Postpaid charges since the last bill.
-    pub unbilled: i64,
+    pub unbilled: Units,
     /// What was billed and not yet paid.
-    pub amount_due: i64,
+    pub amount_due: Units,
     /// The sum of open reservations.
-    pub reserved: i64,
+    pub reserved: Units,
     /// How far the account may borrow.
-    pub limit: i64,
+    pub limit: Units,
     /// When a temporary limit ends, if it is what counts.
     pub limit_expires_at: Option<UnixMillis>,
     /// What the next transaction may cost at most.
-    pub usable: i64,
+    pub usable: Units,
     /// The net position with the provider.
-    pub current_balance: i64,
+    pub current_balance: Units,
 }
 
 /// What amounts of an account are counted in.
@@ -66,8 +66,8 @@ impl Credit {
 impl Credit {
     /// Whether it is low: nothing is usable, or less than the account's threshold. A closed account needs none.
     #[must_use]
-    pub fn is_low(&self, threshold: Option<i64>) -> bool {
-        self.status != Status::Closed && (self.usable <= 0 || threshold.is_some_and(|threshold| self.usable < threshold))
+    pub fn is_low(&self, threshold: Option<Units>) -> bool {
+        self.status != Status::Closed && (self.usable <= Units::ZERO || threshold.is_some_and(|threshold| self.usable < threshold))
     }
 }
 
@@ -80,13 +80,13 @@ impl Unit {
 
     /// An amount, as text.
     #[must_use]
-    pub fn amount(self, units: i64) -> String {
+    pub fn amount(self, units: Units) -> String {
         format_units(units, self.decimals, self.minor_digits)
     }
 
     /// An amount with its currency, for people.
     #[must_use]
-    pub fn show(self, units: i64) -> String {
+    pub fn show(self, units: Units) -> String {
         format!("{} {}", self.amount(units), self.currency.code())
     }
 }

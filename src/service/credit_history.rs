@@ -1,5 +1,6 @@
 //! How an account's credit went, day by day: from its latest entries in the billing store, as far back as is looked.
 
+use domain::money::Units;
 use jiff::civil::Date;
 
 use super::UseCases;
@@ -18,7 +19,7 @@ pub struct CreditHistory {
     /// What the amounts are counted in.
     pub unit: Unit,
     /// The current balance (the balance less what is unbilled) at the end of each day with an entry, oldest first; of today: until now.
-    pub days: Vec<(Date, i64)>,
+    pub days: Vec<(Date, Units)>,
     /// The last day that is known: today.
     pub today: Date,
 }
@@ -31,7 +32,7 @@ impl UseCases {
         let clock = self.clock();
         let today = clock.day_of(seen.now);
         let first = today.saturating_sub(jiff::Span::new().days(DAYS - 1));
-        let mut days: Vec<(Date, i64)> = Vec::new();
+        let mut days: Vec<(Date, Units)> = Vec::new();
         for record in self.billing(context).await?.entries(id, None, ENTRIES).await? {
             let day = clock.day_of(record.entry.time);
             // Newest first, so the first entry of a day that is met is its last.

@@ -8,6 +8,7 @@ use super::error::Error;
 use access::Permission;
 use billing::document::DocumentKind;
 use billing::{BillingError, DocumentState, Record, StoredDocument};
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// How many charges are shown of an invoice at most, and read at once to find them.
@@ -24,9 +25,9 @@ pub struct BilledCharge {
     /// What it was for.
     pub text: String,
     /// How much it was, in units of the account.
-    pub amount: i64,
+    pub amount: Units,
     /// What is left to give back of it; `None`: its id was used again, so that a refund would be of another charge.
-    pub left: Option<i64>,
+    pub left: Option<Units>,
 }
 
 /// What an invoice billed.
@@ -60,7 +61,7 @@ impl UseCases {
                 return Ok(BilledCharges { invoice, charges, has_more: false });
             }
             for Record { partition: was_in, sequence, entry, .. } in records {
-                if entry.bill != document.bill || !entry.kind().is_charge() || entry.amount() <= 0 {
+                if entry.bill != document.bill || !entry.kind().is_charge() || entry.amount() <= Units::ZERO {
                     continue;
                 }
                 if charges.len() == MOST_CHARGES {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use access::{Permission, Principal};
 use domain::account::Account;
 use domain::command::{Action, Command};
-use domain::money::format_units;
+use domain::money::{Units, format_units};
 use domain::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use domain::time::{Millis, UnixMillis};
 use ledger::LedgerError;
@@ -52,7 +52,7 @@ pub struct Declined {
     /// Why: INSUFFICIENT_CREDIT, or the reason of a refusal.
     pub reason: &'static str,
     /// What could have been used then, and how much was missing, in units; `None` of a refusal.
-    pub credit: Option<(i64, i64)>,
+    pub credit: Option<(Units, Units)>,
     /// Who called.
     pub caller: Box<str>,
     /// The trace that the caller was part of.
@@ -249,7 +249,7 @@ impl Recorder {
         self.declines.note(&command.account, declined);
     }
 
-    fn log(&self, command: &Command, answer: Result<&Answer, &LedgerError>, why: Option<(&'static str, i64)>) {
+    fn log(&self, command: &Command, answer: Result<&Answer, &LedgerError>, why: Option<(&'static str, Units)>) {
         let outcome = match (answer, why) {
             (_, Some((reason, _))) => reason,
             (Err(_), None) => "unavailable",
@@ -299,7 +299,7 @@ fn done_name(outcome: &Outcome) -> &'static str {
 
 /// Why a command was declined or refused, and how much was missing. A repetition gets what its first was: that was noted then. What names
 /// no account of this ledger belongs to none.
-fn why(command: &Command, answer: Option<&Answer>) -> Option<(&'static str, i64)> {
+fn why(command: &Command, answer: Option<&Answer>) -> Option<(&'static str, Units)> {
     match answer? {
         Ok(outcome) => {
             let decision = outcome.decision.filter(|_| !outcome.replayed)?;
@@ -313,7 +313,7 @@ fn why(command: &Command, answer: Option<&Answer>) -> Option<(&'static str, i64)
             }
         }
         Err(Refusal::AccountNotFound | Refusal::OriginalNeeded | Refusal::BillNeeded | Refusal::Deferred) => None,
-        Err(refusal) => (!matches!(command.action, Action::Observe { .. })).then_some((refusal.reason(), 0)),
+        Err(refusal) => (!matches!(command.action, Action::Observe { .. })).then_some((refusal.reason(), Units::ZERO)),
     }
 }
 
@@ -322,7 +322,7 @@ mod tests {
     use super::*;
 
     fn declined(at: UnixMillis, request_id: &str) -> Declined {
-        let (command, reason, credit, caller) = ("debit", "INSUFFICIENT_CREDIT", Some((0, 1)), "switch-1".into());
+        let (command, reason, credit, caller) = ("debit", "INSUFFICIENT_CREDIT", Some((Units::ZERO, Units::new(1))), "switch-1".into());
         Declined { at, command, request_id: request_id.into(), reason, credit, caller, trace_id: None }
     }
 

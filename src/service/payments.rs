@@ -19,7 +19,7 @@ use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
 use billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
 use domain::account::{Account, Currency};
 use domain::command::Command;
-use domain::money::DecimalAmount;
+use domain::money::{DecimalAmount, Units};
 use domain::outcome::Refusal;
 use domain::time::UnixMillis;
 
@@ -47,7 +47,7 @@ pub struct Recorded {
     /// The decision.
     pub decided: Decided,
     /// The invoices that it pays, and how much of each; `None` if the billing store did not have it soon.
-    pub allocations: Option<Vec<(String, i64)>>,
+    pub allocations: Option<Vec<(String, Units)>>,
 }
 
 /// What an operator does by hand, the amount as it was sent.
@@ -146,12 +146,12 @@ impl UseCases {
 }
 
 /// What a payment has paid, once the billing store has it.
-async fn allocations(billing: &Billing, command: &Command) -> Option<Vec<(String, i64)>> {
+async fn allocations(billing: &Billing, command: &Command) -> Option<Vec<(String, Units)>> {
     while billing.entry_of_request(&command.account, &command.request_id).await.ok()?.is_none() {
         sleep(PAUSE).await;
     }
     let found = billing.allocations(&command.account, ALLOCATIONS).await.ok()?;
-    let own = found.into_iter().filter(|allocation| allocation.credit == command.request_id && allocation.amount > 0);
+    let own = found.into_iter().filter(|allocation| allocation.credit == command.request_id && allocation.amount > Units::ZERO);
     Some(own.map(|allocation| (allocation.invoice, allocation.amount)).collect())
 }
 
@@ -179,8 +179,8 @@ async fn allocate(billing: &Billing, account: &Account, asked: &ByHand) -> Resul
             return Err(Error::invoice_not_found(&asked.invoice));
         }
         done = Err(match asked.act {
-            Act::TakeOff => NotAllocated::ExceedsAllocated { allocated: 0 },
-            Act::Allocate | Act::SetFree => NotAllocated::ExceedsOpen { open: 0 },
+            Act::TakeOff => NotAllocated::ExceedsAllocated { allocated: Units::ZERO },
+            Act::Allocate | Act::SetFree => NotAllocated::ExceedsOpen { open: Units::ZERO },
         });
     }
     done.map_err(|refused| not_allocated(refused, account, asked))

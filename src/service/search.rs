@@ -4,6 +4,7 @@
 //! from before there was search, the ledger finds how names begin. Each page says how it was found, and all pages of a search are found
 //! alike: where that is not possible any more, the next is refused instead of leaving something out.
 
+use domain::money::Units;
 use std::time::Duration;
 
 use tokio::time::timeout;
@@ -83,7 +84,7 @@ impl AccountSearch {
             && status.is_none_or(|status| status == account.status)
             && currency.is_none_or(|currency| currency == account.currency)
             && (!is_low || Credit::at(account, listed.now).is_low(listed.profile.low_credit_threshold))
-            && (!is_owing || account.balance < 0)
+            && (!is_owing || account.balance < Units::ZERO)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What stored records cost to write and to read: `cargo bench --bench codec`.
 
 use std::hint::black_box;
+use tollgate::domain::money::Units;
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
@@ -24,7 +25,7 @@ const ENTRIES: usize = 64;
 
 fn account() -> Account {
     let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap_or(Currency::NONE), 5, 2));
-    Account { balance: 100_000_000, period_end: NOW + 86_400_000, ..opened }
+    Account { balance: Units::new(100_000_000), period_end: NOW + 86_400_000, ..opened }
 }
 
 fn debit(number: usize) -> Command {

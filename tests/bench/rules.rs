@@ -6,7 +6,7 @@ use divan::Bencher;
 
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve};
-use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::rules::{LoadedState, StepTime, decide};
 use tollgate::domain::time::UnixMillis;
 
@@ -18,7 +18,7 @@ const NOW: UnixMillis = UnixMillis::new(1_764_288_000_000);
 
 fn account() -> Account {
     let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap_or(Currency::NONE), 5, 2));
-    Account { balance: 100_000_000, period_end: NOW + 86_400_000, ..opened }
+    Account { balance: Units::new(100_000_000), period_end: NOW + 86_400_000, ..opened }
 }
 
 fn command(action: Action) -> Command {

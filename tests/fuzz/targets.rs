@@ -4,7 +4,7 @@ use prost::Message;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation};
 use tollgate::domain::command::{self, Metadata};
 use tollgate::domain::entry::{ChargedFrom, Entry, EntryData, EntryKind, GivenBack, Limits, RefundedTo};
-use tollgate::domain::money::{DecimalAmount, format_units};
+use tollgate::domain::money::{DecimalAmount, Units, format_units};
 use tollgate::domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use tollgate::domain::rules::{IdempotencyRecord, Refunded, ReservationEnd};
 use tollgate::domain::time::UnixMillis;
@@ -275,43 +275,52 @@ fn seed_requests() -> Vec<Vec<u8>> {
 /// Records as the ledger writes them.
 fn stored(target: &str) -> Vec<Vec<u8>> {
     let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2));
-    let account = Account { balance: -5, unbilled: 7, sequence: 7, temporary_until: UnixMillis::new(1 << 41), ..opened };
+    let account =
+        Account { balance: Units::new(-5), unbilled: Units::new(7), sequence: 7, temporary_until: UnixMillis::new(1 << 41), ..opened };
     match target {
         "accounts" => vec![codec::encode_account(&account), codec::encode_account(&Account { mode: Mode::Prepaid, ..account })],
         "reservations" => {
             let reservation = Reservation {
                 account: "a/b".into(),
                 request_id: "r-1".into(),
-                amount: 3,
+                amount: Units::new(3),
                 report_by: UnixMillis::new(4),
                 expires_at: UnixMillis::new(5),
             };
             vec![codec::encode_reservation(&reservation)]
         }
         "requests_remembered" => {
-            let grant = Grant { amount: 1, report_by: UnixMillis::new(2), expires_at: UnixMillis::new(3), is_final_unit: true };
+            let grant = Grant { amount: Units::new(1), report_by: UnixMillis::new(2), expires_at: UnixMillis::new(3), is_final_unit: true };
             let decision = |reserve, reservation| Decision {
                 kind: command::Kind::Debit,
                 verdict: Verdict::Done,
-                amount: 10,
-                overdraft: 2,
+                amount: Units::new(10),
+                overdraft: Units::new(2),
                 reservation,
                 reserve,
-                credit_rounding: 0,
+                credit_rounding: Units::ZERO,
                 charged: Some(Charged { kind: EntryKind::ChargedUnbilled, bill: 1 << 20 }),
                 sequence: 99,
             };
-            let decisions = [decision(ReserveVerdict::Granted, Some(grant)), decision(ReserveVerdict::Declined { shortfall: 12 }, None)];
+            let decisions =
+                [decision(ReserveVerdict::Granted, Some(grant)), decision(ReserveVerdict::Declined { shortfall: Units::new(12) }, None)];
             let record = |decision| IdempotencyRecord { fingerprint: *b"12345678", decision, ended: ReservationEnd::Settled };
             decisions.map(|decision| codec::encode_idempotency_record(&record(decision))).to_vec()
         }
         "refunds" => [None, Some(9)]
-            .map(|billed| codec::encode_refunded(&Refunded { sum: 3, billed, sequence: 4, time: UnixMillis::new(5) }))
+            .map(|billed| {
+                codec::encode_refunded(&Refunded {
+                    sum: Units::new(3),
+                    billed: billed.map(Units::new),
+                    sequence: 4,
+                    time: UnixMillis::new(5),
+                })
+            })
             .to_vec(),
         "profiles" => {
             vec![codec::encode_profile(
                 "a",
-                &Profile { name: "Ärzte GmbH".into(), low_credit_threshold: Some(5), created_at: UnixMillis::new(9) },
+                &Profile { name: "Ärzte GmbH".into(), low_credit_threshold: Some(Units::new(5)), created_at: UnixMillis::new(9) },
             )]
         }
         _ => vec![journal::encode_block(&block())],
@@ -327,21 +336,29 @@ fn block() -> Block {
         time: NOW,
         mode: Mode::Postpaid,
         bill: 2,
-        balance: -5,
-        unbilled: 7,
-        reserved: 3,
+        balance: Units::new(-5),
+        unbilled: Units::new(7),
+        reserved: Units::new(3),
         fingerprint: *b"12345678",
         metadata: Metadata { item: "call".into(), quantity: "2.5".into(), category: Some(Category::Usage), ..Metadata::default() },
         refers_to: refers_to.into(),
     };
-    let given_back = GivenBack { original: Some(7), total: 3, rounding: -1, bill: 1, of_bill: Some(3) };
-    let limits = Limits { permanent: 1_000, temporary: 5, temporary_until: NOW };
+    let given_back = GivenBack { original: Some(7), total: Units::new(3), rounding: Units::new(-1), bill: 1, of_bill: Some(Units::new(3)) };
+    let limits = Limits { permanent: Units::new(1_000), temporary: Units::new(5), temporary_until: NOW };
     let entries = vec![
-        entry(EntryData::Charged { from: ChargedFrom::Unbilled, amount: 7, reservation: Some(3), overdraft: 1 }, "r-0"),
-        entry(EntryData::Refunded { to: RefundedTo::Balance, amount: 2, given_back }, "r-1"),
-        entry(EntryData::Reserved { amount: 3, report_by: NOW, expires_at: NOW + 5 }, ""),
+        entry(
+            EntryData::Charged {
+                from: ChargedFrom::Unbilled,
+                amount: Units::new(7),
+                reservation: Some(Units::new(3)),
+                overdraft: Units::new(1),
+            },
+            "r-0",
+        ),
+        entry(EntryData::Refunded { to: RefundedTo::Balance, amount: Units::new(2), given_back }, "r-1"),
+        entry(EntryData::Reserved { amount: Units::new(3), report_by: NOW, expires_at: NOW + 5 }, ""),
         entry(EntryData::LimitSet { limits }, ""),
-        entry(EntryData::PeriodClosed { billed: 7 }, ""),
+        entry(EntryData::PeriodClosed { billed: Units::new(7) }, ""),
     ];
     Block { first_sequence: 41, id: [1; 16], previous: [2; 16], time: NOW, entries }
 }

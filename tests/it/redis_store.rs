@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use tollgate::clock::{Clock, system_now};
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
-use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Outcome, Verdict};
 use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::redis::{RedisLedger, RedisOptions};
@@ -233,7 +233,7 @@ async fn a_redis_that_forgot_the_script_is_given_it_again() {
     ledger.submit(create("acme")).await.unwrap().unwrap();
     server.command(&["SCRIPT", "FLUSH"]);
     let outcome = ledger.submit(top_up("acme", "t1", 5)).await.unwrap().unwrap();
-    assert_eq!(outcome.account.balance, 5_000_000);
+    assert_eq!(outcome.account.balance, Units::new(5_000_000));
 }
 
 #[tokio::test]
@@ -252,8 +252,8 @@ async fn a_restart_of_redis_charges_nobody_twice() {
     server.start_again();
     let repeated = until_answered(&ledger, debit("acme", "d1", 30)).await;
     assert!(repeated.replayed);
-    assert_eq!(repeated.account.balance, 70_000_000);
-    assert_eq!(until_answered(&ledger, debit("acme", "d2", 30)).await.account.balance, 40_000_000);
+    assert_eq!(repeated.account.balance, Units::new(70_000_000));
+    assert_eq!(until_answered(&ledger, debit("acme", "d2", 30)).await.account.balance, Units::new(40_000_000));
 }
 
 #[tokio::test]
@@ -291,7 +291,10 @@ async fn a_redis_that_hangs_is_unavailable_and_what_was_sent_happens_once() {
     // It was sent, so Redis decides it when it wakes up; asking again tells what was decided, or decides it now: once.
     let outcome = until_answered(&ledger, debit("acme", "d1", 30)).await;
     assert_eq!(outcome.decision.unwrap().verdict, Verdict::Done);
-    assert_eq!(until_answered(&ledger, command("acme", "", Action::Observe { watch: false })).await.account.balance, 70_000_000);
+    assert_eq!(
+        until_answered(&ledger, command("acme", "", Action::Observe { watch: false })).await.account.balance,
+        Units::new(70_000_000)
+    );
 }
 
 #[tokio::test]
@@ -379,10 +382,10 @@ async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_ar
         assert_eq!(pending.await.unwrap().unwrap().decision.unwrap().verdict, Verdict::Done);
     }
     let before = ledger.observe("acme", false).await.unwrap().unwrap().account;
-    assert_eq!((before.reserved, before.open_reservations), (2_500_000_000, 2_500));
+    assert_eq!((before.reserved, before.open_reservations), (Units::new(2_500_000_000), 2_500));
     clock.set(clock.now() + 2_000);
     let after = ledger.observe("acme", false).await.unwrap().unwrap().account;
-    assert_eq!((after.reserved, after.open_reservations), (0, 0), "a read sees none that is due, however many there are");
+    assert_eq!((after.reserved, after.open_reservations), (Units::ZERO, 0), "a read sees none that is due, however many there are");
     let now = clock.now();
     assert!(ledger.reservations("acme", now, None, 10).await.unwrap().reservations.is_empty());
     let partition = ledger.partition_of("acme");
@@ -407,14 +410,14 @@ async fn a_store_of_format_version_2_is_brought_to_this_one() {
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), clock.clone());
     let prepaid = ledger.observe("prepaid", false).await.unwrap().unwrap().account;
     assert_eq!((prepaid.open_reservations, prepaid.decimals), (1, 6));
-    assert_eq!((prepaid.balance, prepaid.reserved), (100_851_480, 20_000_000));
+    assert_eq!((prepaid.balance, prepaid.reserved), (Units::new(100_851_480), Units::new(20_000_000)));
     assert!(ledger.is_remembered("prepaid", "recent-top-up").await.unwrap());
     clock.set(clock.now() + 86_400_000);
     for partition in 0..ledger.partitions() {
         while ledger.sweep(partition, Duration::from_secs(5)).await.unwrap() {}
     }
     let prepaid = ledger.observe("prepaid", false).await.unwrap().unwrap().account;
-    assert_eq!((prepaid.reserved, prepaid.open_reservations), (0, 0));
+    assert_eq!((prepaid.reserved, prepaid.open_reservations), (Units::ZERO, 0));
 }
 
 #[tokio::test]
@@ -426,7 +429,7 @@ async fn a_file_of_format_version_2_is_brought_to_this_one() {
     let settings = StoreSettings { partitions: 1, ..settings() };
     let engine = EmbeddedEngine::open(&path, &settings, Opening::Serving, Clock::running(TimeZone::UTC), Watchers::default()).unwrap();
     let found = engine.load(0, vec!["prepaid".into()]).await.unwrap();
-    assert_eq!(found[0].as_ref().unwrap().0.balance, 100_851_480);
+    assert_eq!(found[0].as_ref().unwrap().0.balance, Units::new(100_851_480));
     drop(engine);
     // And one of a later version is left alone.
     rusqlite::Connection::open(&path).unwrap().pragma_update(None, "user_version", 4).unwrap();

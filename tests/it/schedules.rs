@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
-use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
 use tollgate::ledger::model::ModelEngine;
@@ -196,13 +196,14 @@ async fn schedule(seed: u64) -> Vec<String> {
 
     assert_eq!(store.overlaps.load(Ordering::SeqCst), 0, "seed {seed}: two steps of one partition at a time");
     let mut charges = BTreeSet::new();
-    let mut sums: BTreeMap<String, i64> = BTreeMap::new();
+    let mut sums: BTreeMap<String, Units> = BTreeMap::new();
     for (number, partition) in store.partitions.iter().enumerate() {
         for entry in partition.blocks_after(0, 0, 100_000).await.unwrap().into_iter().flat_map(|block| block.entries) {
             assert_eq!(usize::from(ledger.partition_of(&entry.account)), number, "seed {seed}: in another's partition");
             if entry.kind().is_charge() {
                 assert!(charges.insert(entry.request_id.clone()), "seed {seed}: {} was charged twice", entry.request_id);
-                *sums.entry(entry.account).or_default() += entry.amount();
+                let amount = entry.amount();
+                *sums.entry(entry.account).or_default() += amount;
             }
         }
     }
@@ -211,7 +212,7 @@ async fn schedule(seed: u64) -> Vec<String> {
     for account in accounts {
         let place = usize::from(ledger.partition_of(&account));
         let kept = store.partitions[place].load(0, vec![account.clone()]).await.unwrap().pop().flatten().unwrap().0;
-        assert_eq!(kept.unbilled, sums.remove(&account).unwrap_or(0), "seed {seed}: {account}");
+        assert_eq!(kept.unbilled, Units::new(sums.remove(&account).unwrap_or(Units::ZERO).get()), "seed {seed}: {account}");
     }
     store.steps.lock().unwrap().clone()
 }

@@ -1,6 +1,7 @@
 //! Sample documents of every kind, whose figures add up.
 
 use super::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, TaxLine, UnixMillis, Wallet};
+use domain::money::Units;
 
 /// The instant of an RFC 3339 text.
 pub fn at(text: &str) -> UnixMillis {
@@ -8,10 +9,9 @@ pub fn at(text: &str) -> UnixMillis {
 }
 
 /// Amounts of the samples have five decimals: "86.10148".
-pub fn euros(text: &str) -> i64 {
+pub fn euros(text: &str) -> Units {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let units: i64 = format!("{whole}{fraction:0<5}").parse().unwrap();
-    units
+    Units::new(format!("{whole}{fraction:0<5}").parse().unwrap())
 }
 
 /// An item: "usage | Voice | national calls | 12.5 minute | 3 | 1.25".
@@ -28,7 +28,7 @@ pub fn item(text: &str) -> Item {
         quantity: quantity.to_owned(),
         unit: unit.to_owned(),
         count: count.parse().unwrap(),
-        amount: euros(amount),
+        amount: Units::new(euros(amount).get()),
         first_use: at("2026-11-03T08:12:00Z"),
         last_use: at("2026-11-28T19:40:00Z"),
     }
@@ -75,15 +75,15 @@ fn empty(kind: DocumentKind, number: &str) -> Document {
         wallet: None,
         adjustments: Vec::new(),
         open_invoices: Vec::new(),
-        items_total: 0,
-        rounding: 0,
-        brought_forward: 0,
-        total: 0,
+        items_total: Units::ZERO,
+        rounding: Units::ZERO,
+        brought_forward: Units::ZERO,
+        total: Units::ZERO,
         taxes: Vec::new(),
         deducted_taxes: Vec::new(),
         exemption: None,
-        credit_applied: 0,
-        amount_to_pay: 0,
+        credit_applied: Units::ZERO,
+        amount_to_pay: Units::ZERO,
         refers_to: String::new(),
         reason: String::new(),
     }
@@ -97,7 +97,7 @@ fn with_items(mut document: Document, items: &[&str]) -> Document {
 
 fn added_up(mut document: Document) -> Document {
     document.items_total = document.items.iter().map(|item| item.amount).sum();
-    let charged = (document.items_total + 500).div_euclid(1000) * 1000;
+    let charged = Units::new((document.items_total.get() + 500).div_euclid(1000) * 1000);
     document.rounding = charged - document.items_total;
     document.total = charged + document.brought_forward;
     document.taxes = taxes(charged);
@@ -107,13 +107,13 @@ fn added_up(mut document: Document) -> Document {
 }
 
 /// 19 in 119, to the cent, of an amount in whole cents.
-fn taxes(gross: i64) -> Vec<TaxLine> {
+fn taxes(gross: Units) -> Vec<TaxLine> {
     let categories = ["usage", "subscription", "hardware", "service"].map(str::to_owned).to_vec();
     vec![TaxLine { rate: "19".parse().unwrap(), categories, gross, tax: tax_within(gross) }]
 }
 
-fn tax_within(charged: i64) -> i64 {
-    (charged * 19 / 119 + 500).div_euclid(1000) * 1000
+fn tax_within(charged: Units) -> Units {
+    Units::new((charged.get() * 19 / 119 + 500).div_euclid(1000) * 1000)
 }
 
 /// A month of a postpaid account, with charges of all categories, a refund, and a sum that is rounded: 640.14048.
@@ -133,13 +133,13 @@ pub fn invoice() -> Document {
 
 /// An overpayment of 424 pays a part of 500: 76 are due.
 pub fn overpaid_invoice() -> Document {
-    let document = Document { credit_applied: euros("424"), ..empty(DocumentKind::Invoice, "INV-2026-000124") };
+    let document = Document { credit_applied: Units::new(euros("424").get()), ..empty(DocumentKind::Invoice, "INV-2026-000124") };
     with_items(document, &["usage | API calls | | 100000 call | 100000 | 500"])
 }
 
 /// A prepaid debt of 8.67 that became due by a conversion.
 pub fn invoice_with_a_debt() -> Document {
-    let document = Document { brought_forward: euros("8.67"), ..empty(DocumentKind::Invoice, "INV-2026-000125") };
+    let document = Document { brought_forward: Units::new(euros("8.67").get()), ..empty(DocumentKind::Invoice, "INV-2026-000125") };
     with_items(document, &["usage | API calls | | 8266 call | 8266 | 41.33"])
 }
 
@@ -155,29 +155,35 @@ pub fn statement() -> Document {
     .map(item)
     .to_vec();
     document.wallet = Some(Wallet {
-        opening: euros("20"),
-        paid_in: euros("150"),
-        reversed: 0,
-        charged: euros("-81.39852"),
-        refunded: euros("2.5"),
-        withdrawn: euros("-10"),
-        adjusted: euros("5"),
-        written_off: 0,
-        not_itemized: 0,
-        invoiced: 0,
-        rounded: 0,
-        closing: euros("86.10148"),
+        opening: Units::new(euros("20").get()),
+        paid_in: Units::new(euros("150").get()),
+        reversed: Units::ZERO,
+        charged: (euros("-81.39852")),
+        refunded: Units::new(euros("2.5").get()),
+        withdrawn: (euros("-10")),
+        adjusted: Units::new(euros("5").get()),
+        written_off: Units::ZERO,
+        not_itemized: Units::ZERO,
+        invoiced: Units::ZERO,
+        rounded: Units::ZERO,
+        closing: Units::new(euros("86.10148").get()),
     });
-    document.adjustments = vec![Adjustment { time: at("2026-11-20T12:00:00Z"), amount: euros("5"), reason: "Late delivery".to_owned() }];
+    document.adjustments =
+        vec![Adjustment { time: at("2026-11-20T12:00:00Z"), amount: Units::new(euros("5").get()), reason: "Late delivery".to_owned() }];
     document.taxes = taxes(euros("78.89852"));
     document
 }
 
 /// The first bill after a conversion to postpaid: 12.50 deducted as prepaid, 100 to buy, of which the 17.50 that were left pay a part.
 pub fn bill_with_both_parts() -> Document {
-    let mut document = Document { credit_applied: euros("17.5"), ..empty(DocumentKind::Invoice, "INV-2026-000126") };
+    let mut document = Document { credit_applied: Units::new(euros("17.5").get()), ..empty(DocumentKind::Invoice, "INV-2026-000126") };
     document.deducted = vec![item("usage | Voice, national | | 1250 minute | 341 | 12.5")];
-    document.wallet = Some(Wallet { opening: euros("30"), charged: euros("-12.5"), closing: euros("17.5"), ..Wallet::default() });
+    document.wallet = Some(Wallet {
+        opening: Units::new(euros("30").get()),
+        charged: (euros("-12.5")),
+        closing: Units::new(euros("17.5").get()),
+        ..Wallet::default()
+    });
     // 12.50 x 19 / 119 = 1.9957...
     document.deducted_taxes = taxes(euros("12.5"));
     with_items(document, &["usage | Voice, national | | 4000 minute | 1103 | 40", "subscription | Flat M | | 1 month | 1 | 60"])
@@ -222,8 +228,8 @@ pub fn credit_note() -> Document {
     };
     document.items =
         vec![Item { first_use: cut, last_use: cut, ..item("hardware | SIP phone T42 | Serial number 00-15-65-A1 | 1 piece | 1 | 119") }];
-    document.items_total = euros("119");
-    document.total = euros("119");
+    document.items_total = Units::new(euros("119").get());
+    document.total = Units::new(euros("119").get());
     document.taxes = taxes(euros("119"));
     document
 }
@@ -247,7 +253,7 @@ pub fn german() -> Document {
 /// The same of one who has an invoice open.
 pub fn statement_with_an_open_invoice() -> Document {
     let due_at = at("2026-11-15T11:00:00Z");
-    let open_invoices = vec![OpenInvoice { number: "INV-2026-000099".to_owned(), due_at, open: euros("70") }];
+    let open_invoices = vec![OpenInvoice { number: "INV-2026-000099".to_owned(), due_at, open: Units::new(euros("70").get()) }];
     Document { number: "STM-2026-000046".to_owned(), open_invoices, ..statement() }
 }
 
@@ -258,8 +264,8 @@ pub fn two_rates() -> Document {
     let line = |rate: &str, category: &str, gross, tax| TaxLine {
         rate: rate.parse().unwrap(),
         categories: vec![category.to_owned()],
-        gross: euros(gross),
-        tax: euros(tax),
+        gross: Units::new(euros(gross).get()),
+        tax: Units::new(euros(tax).get()),
     };
     document.taxes = vec![line("19", "usage", "10.01", "1.6"), line("7", "hardware", "10", "0.65")];
     document
@@ -268,7 +274,12 @@ pub fn two_rates() -> Document {
 /// Of a customer who owes the tax.
 pub fn reverse_charge() -> Document {
     let mut document = with_items(empty(DocumentKind::Invoice, "INV-2026-000133"), &["usage | API calls | | 1000 call | 1000 | 100"]);
-    document.taxes = vec![TaxLine { rate: "0".parse().unwrap(), categories: vec!["usage".to_owned()], gross: euros("100"), tax: 0 }];
+    document.taxes = vec![TaxLine {
+        rate: "0".parse().unwrap(),
+        categories: vec!["usage".to_owned()],
+        gross: Units::new(euros("100").get()),
+        tax: Units::ZERO,
+    }];
     document.exemption = Some(Exemption { relief: Relief::ReverseCharge, reason: "Article 196 of Directive 2006/112/EC".to_owned() });
     document
 }

@@ -8,6 +8,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tollgate::billing::Billing;
 use tollgate::billing::document::Document;
 use tollgate::domain::entry::EntryKind;
+use tollgate::domain::money::Units;
 
 /// An invoice, as far as it has come.
 struct Invoice {
@@ -108,13 +109,16 @@ pub async fn is_sound_at_every_instant(billing: &Billing) -> usize {
 
 /// What is credited of a document is in minor units, and in all at most what it charged.
 async fn notes_are_at_most_their_document(billing: &Billing, accounts: &BTreeMap<String, Account>) {
-    let mut credited: BTreeMap<i64, i64> = BTreeMap::new();
+    let mut credited: BTreeMap<i64, Units> = BTreeMap::new();
     let documents = rows(billing, "SELECT id, account, refers_to, content FROM documents ORDER BY id").await;
     let read = |row: &AnyRow| -> Document { serde_json::from_str(&text(row, "content")).unwrap() };
     for row in documents.iter().filter(|row| number(row, "refers_to") != 0) {
         let metadata = read(row);
-        assert!(metadata.total > 0 && metadata.total % accounts[&metadata.account].minor_unit == 0, "{metadata:?}");
-        let lines: i64 = metadata.items.iter().map(|item| item.amount).sum();
+        assert!(
+            metadata.total > Units::ZERO && metadata.total % Units::new(accounts[&metadata.account].minor_unit) == Units::ZERO,
+            "{metadata:?}"
+        );
+        let lines: Units = metadata.items.iter().map(|item| item.amount).sum();
         assert_eq!(lines + metadata.rounding, metadata.total, "a note adds up: {metadata:?}");
         *credited.entry(number(row, "refers_to")).or_default() += metadata.total;
     }

@@ -6,7 +6,7 @@ use std::hint::black_box;
 use anyhow::Context;
 use domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use domain::command::{Action, Command, Debit, ExcessPolicy, Metadata, RemainderPolicy};
-use domain::money::DecimalAmount;
+use domain::money::{DecimalAmount, Units};
 use domain::rules::{LoadedState, StepTime, decide};
 use domain::time::UnixMillis;
 use rustix::time::{ClockId, clock_gettime};
@@ -74,7 +74,7 @@ fn presented<'a>(authorization: &'a [&'a str]) -> Presented<'a> {
 fn decided(euro: Currency) -> u64 {
     const NOW: UnixMillis = UnixMillis::new(1_764_288_000_000);
     let opened = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (euro, 5, 2));
-    let account = Account { balance: 100_000_000, period_end: NOW + 86_400_000, ..opened };
+    let account = Account { balance: Units::new(100_000_000), period_end: NOW + 86_400_000, ..opened };
     let loaded = LoadedState { account: Some(account), next_sequence: 7, ..LoadedState::default() };
     let (amount, category) = (DecimalAmount::new(135, 4), Category::Usage);
     let (then, excess) = (RemainderPolicy::Settle, ExcessPolicy::WithinUsableCredit);

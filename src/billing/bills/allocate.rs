@@ -9,6 +9,7 @@ pub mod by_hand;
 
 use std::collections::BTreeMap;
 
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// A credit that stands for what was paid in before anything was known of credits.
@@ -24,11 +25,11 @@ pub struct Payable {
     /// When its bill was cut: older ones are paid first.
     pub cut_at: UnixMillis,
     /// What there was to pay.
-    pub total: i64,
+    pub total: Units,
     /// What is not paid yet.
-    pub open: i64,
+    pub open: Units,
     /// What the store has as not paid yet; `None` for nothing at all.
-    pub stored: Option<i64>,
+    pub stored: Option<Units>,
 }
 
 /// A credit: a payment, a top-up, a refund, a correction in the customer's favour.
@@ -41,13 +42,13 @@ pub struct Credit {
     /// When it was accepted.
     pub time: UnixMillis,
     /// How much it is.
-    pub amount: i64,
+    pub amount: Units,
     /// What of it has paid invoices.
-    pub allocated: i64,
+    pub allocated: Units,
     /// What of it was taken back.
-    pub reversed: i64,
+    pub reversed: Units,
     /// What of it an operator took off invoices: only an operator has it pay again.
-    pub set_aside: i64,
+    pub set_aside: Units,
     /// Whether the store does not have it so yet.
     pub is_changed: bool,
 }
@@ -55,12 +56,12 @@ pub struct Credit {
 impl Credit {
     /// What of it has paid nothing yet.
     #[must_use]
-    pub fn rest(&self) -> i64 {
+    pub fn rest(&self) -> Units {
         self.amount - self.allocated - self.reversed
     }
 
     /// What of it may pay invoices by itself.
-    fn free(&self) -> i64 {
+    fn free(&self) -> Units {
         self.rest() - self.set_aside
     }
 }
@@ -73,7 +74,7 @@ pub struct Allocation {
     /// The invoice.
     pub document: i64,
     /// How much.
-    pub amount: i64,
+    pub amount: Units,
 }
 
 /// The invoices and credits of one account, as far as they matter.
@@ -82,11 +83,11 @@ pub struct Receivables {
     /// Invoices: the open ones, as far as they may be paid, the oldest of them; and those that a credit to be reversed has paid.
     pub invoices: Vec<Payable>,
     /// What those lack that are not among them.
-    pub open_elsewhere: i64,
+    pub open_elsewhere: Units,
     /// Credits with something left, and those to be reversed; oldest first.
     pub credits: Vec<Credit>,
     /// How many units the currency's minor unit is; 0 for one.
-    pub minor_unit: i64,
+    pub minor_unit: Units,
     /// What each credit has paid so far, of those to be reversed, and of all that happens here.
     pub paid: Vec<Allocation>,
 }
@@ -94,25 +95,25 @@ pub struct Receivables {
 impl Receivables {
     /// What all invoices lack.
     #[must_use]
-    pub fn open(&self) -> i64 {
-        self.open_elsewhere + self.invoices.iter().map(|invoice| invoice.open).sum::<i64>()
+    pub fn open(&self) -> Units {
+        self.open_elsewhere + self.invoices.iter().map(|invoice| invoice.open).sum::<Units>()
     }
 
     /// What operators have set aside.
     #[must_use]
-    pub fn set_aside(&self) -> i64 {
+    pub fn set_aside(&self) -> Units {
         self.credits.iter().map(|credit| credit.set_aside).sum()
     }
 
     /// What is set aside of each credit of which anything is.
     #[must_use]
-    pub fn set_asides(&self) -> BTreeMap<i64, i64> {
-        self.credits.iter().filter(|credit| credit.set_aside != 0).map(|credit| (credit.sequence, credit.set_aside)).collect()
+    pub fn set_asides(&self) -> BTreeMap<i64, Units> {
+        self.credits.iter().filter(|credit| !credit.set_aside.is_zero()).map(|credit| (credit.sequence, credit.set_aside)).collect()
     }
 
     /// What was paid in beyond all invoices and may pay the next ones; below zero: a debt that no invoice holds.
     #[must_use]
-    pub fn free(&self, balance: i64) -> i64 {
+    pub fn free(&self, balance: Units) -> Units {
         balance + self.open() - self.set_aside()
     }
 
@@ -129,9 +130,9 @@ impl Receivables {
         let place = self.credits.len() - 1;
         let mut allocations = Vec::new();
         for invoice in order {
-            let mut part = self.payable(left, self.invoices.get(invoice).map_or(0, |invoice| invoice.open));
+            let mut part = self.payable(left, self.invoices.get(invoice).map_or(Units::ZERO, |invoice| invoice.open));
             let paid = self.pay(place, invoice, &mut part);
-            left -= paid.map_or(0, |paid| paid.amount);
+            left -= paid.map_or(Units::ZERO, |paid| paid.amount);
             allocations.extend(paid);
         }
         allocations
@@ -139,36 +140,36 @@ impl Receivables {
 
     /// Takes back a part of a payment: first what has paid nothing, then what has paid the newest invoices. `balance` is what is left
     /// after it. A payment that nothing is known of has paid nothing.
-    pub fn reverse(&mut self, request_id: &str, amount: i64, balance: i64) -> Vec<Allocation> {
+    pub fn reverse(&mut self, request_id: &str, amount: Units, balance: Units) -> Vec<Allocation> {
         let mut allocations = Vec::new();
         if let Some(credit) = self.credits.iter_mut().rev().find(|credit| credit.request_id == request_id) {
             let sequence = credit.sequence;
-            let mut left = amount - credit.rest().clamp(0, amount);
+            let mut left = amount - credit.rest().clamp(Units::ZERO, amount);
             credit.reversed += amount;
-            credit.set_aside = credit.set_aside.min(credit.rest().max(0));
+            credit.set_aside = credit.set_aside.min(credit.rest().or_zero());
             credit.is_changed = true;
             for place in self.oldest_first().into_iter().rev() {
                 let Some(invoice) = self.invoices.get_mut(place) else { continue };
                 let of_both = |paid: &&Allocation| paid.credit == sequence && paid.document == invoice.document;
-                let paid: i64 = self.paid.iter().filter(of_both).map(|paid| paid.amount).sum();
+                let paid: Units = self.paid.iter().filter(of_both).map(|paid| paid.amount).sum();
                 // In whole minor units, too: what is too much of it is unallocated. No more than the invoice is opened: a part of what this
                 // credit has paid may have taken the place of one that was opened with another's.
-                let wanted = left + (-left).rem_euclid(self.minor_unit.max(1));
+                let wanted = left + (-left).rem_euclid(self.minor_unit.max(Units::ONE));
                 let reopened = paid.min(wanted).min(invoice.total - invoice.open);
-                if reopened > 0 {
+                if reopened.is_positive() {
                     left -= reopened;
                     invoice.open += reopened;
                     allocations.push(Allocation { credit: sequence, document: invoice.document, amount: -reopened });
                     // Several credits may have paid one minor unit together.
-                    let rest = (-invoice.open).rem_euclid(self.minor_unit.max(1)).min(invoice.total - invoice.open);
-                    if rest > 0 {
+                    let rest = (-invoice.open).rem_euclid(self.minor_unit.max(Units::ONE)).min(invoice.total - invoice.open);
+                    if rest.is_positive() {
                         invoice.open += rest;
                         allocations.push(Allocation { credit: UNKNOWN_CREDIT, document: invoice.document, amount: -rest });
                     }
                 }
             }
             let own = allocations.iter().filter(|allocation| allocation.credit == sequence);
-            let reopened: i64 = own.map(|allocation| allocation.amount).sum();
+            let reopened: Units = own.map(|allocation| allocation.amount).sum();
             if let Some(credit) = self.credits.iter_mut().find(|credit| credit.sequence == sequence) {
                 credit.allocated += reopened;
             }
@@ -180,17 +181,17 @@ impl Receivables {
 
     /// Takes in an invoice. Of its total, `credit_applied` is paid by the newest credits that have something left: older ones may be
     /// spent, in prepaid, which nobody keeps track of.
-    pub fn invoice(&mut self, document: i64, cut_at: UnixMillis, total: i64, credit_applied: i64) -> Vec<Allocation> {
+    pub fn invoice(&mut self, document: i64, cut_at: UnixMillis, total: Units, credit_applied: Units) -> Vec<Allocation> {
         self.invoices.push(Payable { document, number: String::new(), cut_at, total, open: total, stored: None });
         self.pay_by_rests(self.invoices.len() - 1, credit_applied)
     }
 
     /// Takes in a withdrawal: what was set aside is paid out only where nothing else is left.
-    pub fn pay_out(&mut self, amount: i64, balance: i64) {
-        let mut left = (-self.free(balance)).clamp(0, amount.max(0));
+    pub fn pay_out(&mut self, amount: Units, balance: Units) {
+        let mut left = (-self.free(balance)).clamp(Units::ZERO, amount.or_zero());
         for credit in self.credits.iter_mut().rev() {
             let part = credit.set_aside.min(left);
-            if part > 0 {
+            if part.is_positive() {
                 (credit.set_aside, credit.is_changed) = (credit.set_aside - part, true);
                 left -= part;
             }
@@ -198,12 +199,12 @@ impl Receivables {
     }
 
     /// What is free pays what is open, if there is both.
-    fn settle(&mut self, mut free: i64) -> Vec<Allocation> {
+    fn settle(&mut self, mut free: Units) -> Vec<Allocation> {
         let mut allocations = Vec::new();
         for place in self.oldest_first() {
-            let open = self.invoices.get(place).map_or(0, |invoice| invoice.open);
+            let open = self.invoices.get(place).map_or(Units::ZERO, |invoice| invoice.open);
             let payable = self.payable(free, open);
-            if payable > 0 {
+            if payable.is_positive() {
                 free -= payable;
                 allocations.extend(self.pay_by_rests(place, payable));
             }
@@ -211,14 +212,14 @@ impl Receivables {
         allocations
     }
 
-    fn pay_by_rests(&mut self, invoice: usize, amount: i64) -> Vec<Allocation> {
+    fn pay_by_rests(&mut self, invoice: usize, amount: Units) -> Vec<Allocation> {
         let mut allocations = Vec::new();
         let mut left = amount;
         for place in (0..self.credits.len()).rev() {
             allocations.extend(self.pay(place, invoice, &mut left));
         }
         if let Some(invoice) = self.invoices.get_mut(invoice)
-            && left > 0
+            && left.is_positive()
         {
             invoice.open -= left;
             let allocation = Allocation { credit: UNKNOWN_CREDIT, document: invoice.document, amount: left };
@@ -229,10 +230,10 @@ impl Receivables {
     }
 
     /// Pays an invoice by a credit: as much as the credit has, the invoice lacks, and `left` says.
-    fn pay(&mut self, credit: usize, invoice: usize, left: &mut i64) -> Option<Allocation> {
+    fn pay(&mut self, credit: usize, invoice: usize, left: &mut Units) -> Option<Allocation> {
         let (credit, invoice) = (self.credits.get_mut(credit)?, self.invoices.get_mut(invoice)?);
         let amount = credit.free().min(invoice.open).min(*left);
-        if amount <= 0 {
+        if !amount.is_positive() {
             return None;
         }
         *left -= amount;
@@ -245,8 +246,8 @@ impl Receivables {
     }
 
     /// How much of what is open an amount pays: all of it, or whole minor units.
-    fn payable(&self, amount: i64, open: i64) -> i64 {
-        if amount >= open { open } else { amount - amount.rem_euclid(self.minor_unit.max(1)) }
+    fn payable(&self, amount: Units, open: Units) -> Units {
+        if amount >= open { open } else { amount - amount.rem_euclid(self.minor_unit.max(Units::ONE)) }
     }
 
     fn oldest_first(&self) -> Vec<usize> {
@@ -266,7 +267,7 @@ fn merged(allocations: Vec<Allocation>) -> Vec<Allocation> {
             None => merged.push(allocation),
         }
     }
-    merged.retain(|allocation| allocation.amount != 0);
+    merged.retain(|allocation| !allocation.amount.is_zero());
     merged
 }
 

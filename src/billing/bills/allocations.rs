@@ -15,6 +15,7 @@ use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::store::{Dialect, Store};
 use domain::entry::{Entry, EntryKind};
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 const ALLOCATIONS: Table = Table {
@@ -59,7 +60,7 @@ pub struct AllocationRow {
 impl AllocationRow {
     /// Reads a row of all columns.
     pub fn from_row(row: &AnyRow) -> Result<Self, BillingError> {
-        let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.try_get("amount")? };
+        let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.units("amount")? };
         Ok(Self { account: row.try_get("account")?, sequence: row.try_get("sequence")?, time: row.instant("time")?, allocation })
     }
 
@@ -68,7 +69,7 @@ impl AllocationRow {
     pub fn digest(&self) -> [u8; 32] {
         let Allocation { credit, document, amount } = self.allocation;
         let mut fields = Fields::of("tollgate allocation 1");
-        fields.text(&self.account).number(self.sequence).number(credit).number(document).number(self.time.get()).number(amount);
+        fields.text(&self.account).number(self.sequence).number(credit).number(document).number(self.time.get()).number(amount.get());
         fields.bytes()
     }
 }
@@ -78,8 +79,8 @@ impl AllocationRow {
 pub fn is_credit(entry: &Entry) -> bool {
     match entry.kind() {
         EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff | EntryKind::RefundedBalance => true,
-        EntryKind::Adjusted => entry.amount() > 0,
-        EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => entry.data.movement().balance > 0,
+        EntryKind::Adjusted => entry.amount() > Units::ZERO,
+        EntryKind::NotItemized | EntryKind::NotItemizedUnbilled => entry.data.movement().balance > Units::ZERO,
         _ => false,
     }
 }

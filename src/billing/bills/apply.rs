@@ -28,6 +28,7 @@ use crate::record::{Record, number};
 use crate::store::Dialect;
 use domain::account::Mode;
 use domain::entry::{Entry, EntryKind};
+use domain::money::Units;
 use domain::payment::PaymentDetails;
 use domain::time::UnixMillis;
 
@@ -62,11 +63,11 @@ struct Charge {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct BillEnd {
     /// The balance after the last bill that a period's end or a conversion cut.
-    balance: i64,
+    balance: Units,
     /// The bill within which the account was converted to postpaid; 0 for none.
     converted_bill: u32,
     /// What bills of single charges have moved since: charges, rounding.
-    single: [i64; 2],
+    single: [Units; 2],
     is_changed: bool,
 }
 
@@ -77,19 +78,19 @@ struct Ledger {
     /// As it is after all that is taken in now.
     mode: Option<Mode>,
     /// As it is after all that is taken in now.
-    balance: i64,
+    balance: Units,
     end: BillEnd,
     receivables: Receivables,
     /// How many invoices were open, and how much of them in all.
-    stored_open: (i64, i64),
+    stored_open: (i64, Units),
     /// How many of these are not loaded.
     open_elsewhere: i64,
 }
 
 impl Ledger {
     /// How many invoices are open, and how much of them in all.
-    fn open(&self) -> (i64, i64) {
-        let loaded = self.receivables.invoices.iter().filter(|invoice| invoice.open > 0).count();
+    fn open(&self) -> (i64, Units) {
+        let loaded = self.receivables.invoices.iter().filter(|invoice| invoice.open > Units::ZERO).count();
         (self.open_elsewhere + i64::try_from(loaded).unwrap_or(i64::MAX), self.receivables.open())
     }
 }
@@ -140,7 +141,7 @@ struct MadeSetAside {
     account: String,
     sequence: i64,
     credit: i64,
-    amount: i64,
+    amount: Units,
 }
 
 /// What a credit says of itself.
@@ -192,7 +193,7 @@ impl LoadedBills {
             EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => self.credit(record),
             EntryKind::Adjusted => {
                 self.adjustment(entry);
-                if entry.amount() > 0 {
+                if entry.amount() > Units::ZERO {
                     self.credit(record);
                 }
             }
@@ -233,7 +234,7 @@ impl LoadedBills {
         if entry.data.cut_within_gap() {
             self.account(entry).end = BillEnd { balance: entry.balance - moved, is_changed: true, ..BillEnd::default() };
         }
-        if moved > 0 {
+        if moved > Units::ZERO {
             self.credit(record);
         }
     }
@@ -249,11 +250,12 @@ impl LoadedBills {
     }
 
     /// Keeps what has changed of what is set aside of credits, so that it can be undone if its cause is lost.
-    fn set_aside_since(&mut self, account: &str, sequence: i64, before: &BTreeMap<i64, i64>) {
+    fn set_aside_since(&mut self, account: &str, sequence: i64, before: &BTreeMap<i64, Units>) {
         let after = self.accounts.get(account).map(|ledger| ledger.receivables.set_asides()).unwrap_or_default();
-        let of = |set_asides: &BTreeMap<i64, i64>, credit: i64| set_asides.get(&credit).copied().unwrap_or_default();
+        let of = |set_asides: &BTreeMap<i64, Units>, credit: i64| set_asides.get(&credit).copied().unwrap_or_default();
         let credits: BTreeSet<i64> = before.keys().chain(after.keys()).copied().collect();
-        let moved = credits.into_iter().map(|credit| (credit, of(&after, credit) - of(before, credit))).filter(|(_, amount)| *amount != 0);
+        let moved =
+            credits.into_iter().map(|credit| (credit, of(&after, credit) - of(before, credit))).filter(|(_, amount)| !amount.is_zero());
         let made = moved.map(|(credit, amount)| MadeSetAside { account: account.to_owned(), sequence, credit, amount });
         self.made_set_asides.extend(made);
     }
@@ -318,7 +320,7 @@ impl LoadedBills {
         }
         // A credit note of nothing is none: what was given back stands on the bill's next one.
         let (account, place) = (entry.account.clone(), document_id(record));
-        if entry.amount() == 0 {
+        if entry.amount().is_zero() {
             self.uncredited.push(Uncredited { account, bill, sequence, place, refund, note: 0, is_changed: true });
             return Ok(());
         }
@@ -366,7 +368,7 @@ impl LoadedBills {
             mode: entry.mode,
             cut_at: entry.time,
             closed: entry.amount(),
-            rounding: -rounding.bill,
+            rounding: (-rounding.bill),
             due_rounding: rounding.due,
             balance: entry.balance + entry.amount(),
             opening: account.end.balance,
@@ -381,7 +383,7 @@ impl LoadedBills {
         self.draft(record, cut.draft());
     }
 
-    fn single_charge(&mut self, record: &Record, rounding: i64) {
+    fn single_charge(&mut self, record: &Record, rounding: Units) {
         let entry = &record.entry;
         let account = self.account(entry);
         account.end.single = [account.end.single[0] - entry.amount(), account.end.single[1] + rounding];
@@ -408,7 +410,7 @@ impl LoadedBills {
         if draft.held_reason.is_empty() && !document.has_something_to_say() {
             return;
         }
-        if document.kind == DocumentKind::Invoice && document.total > 0 {
+        if document.kind == DocumentKind::Invoice && document.total > Units::ZERO {
             let (total, applied) = (document.total, document.credit_applied);
             let allocations = self.account(entry).receivables.invoice(id, entry.time, total, applied);
             self.allocated(entry, allocations);

@@ -12,6 +12,7 @@ use crate::review::Review;
 use crate::sending::look::DocumentSending;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
+use domain::money::Units;
 
 /// Where a document stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +41,7 @@ pub struct StoredDocument {
     /// The document.
     pub document: Document,
     /// What is not paid of it.
-    pub open_amount: i64,
+    pub open_amount: Units,
     /// Of an issued document: its digest, of its content and the document before it in its series.
     pub digest: String,
     /// Of one that is not issued, where its content was looked at: the letters that no font has.
@@ -55,7 +56,7 @@ impl StoredDocument {
     /// Whether it is shown. One that is no longer kept is, while something of it is owed, as after a payment that was reversed.
     #[must_use]
     pub fn is_shown(&self) -> bool {
-        self.is_kept || self.open_amount > 0
+        self.is_kept || self.open_amount > Units::ZERO
     }
 }
 
@@ -70,7 +71,7 @@ impl StoredDocument {
             waits_for: String::new(),
             needs_approval: false,
             document,
-            open_amount: 0,
+            open_amount: Units::ZERO,
             digest: String::new(),
             missing_glyphs: Vec::new(),
             is_kept: true,
@@ -149,7 +150,7 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
         document.issued_at = row.instant("issued_at")?;
         document.due_at = row.instant("due_at")?.known();
         let customer: String = row.try_get("customer")?;
-        Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?, &customer)?;
+        Frozen::read(&frozen)?.thaw(&mut document, row.units("tax_contained")?, row.units("tax_on_deducted")?, &customer)?;
     }
     let mut stored = StoredDocument::draft(document, held_reason);
     stored.id = row.try_get("id")?;
@@ -162,7 +163,7 @@ pub(super) fn stored(row: &AnyRow) -> Result<StoredDocument, BillingError> {
         stored.waits_for = waits_for(row, stored.id)?;
         stored.needs_approval = is_reviewed && row.try_get::<i64, _>("approved_at")? == 0;
     }
-    stored.open_amount = row.try_get("open_amount")?;
+    stored.open_amount = row.units("open_amount")?;
     stored.digest = row.try_get("digest")?;
     stored.is_kept = row.try_get::<i64, _>("dropped_at")? == 0;
     Ok(stored)

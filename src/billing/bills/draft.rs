@@ -14,6 +14,7 @@ use crate::document::{Adjustment, Cause, Document, DocumentKind, Item, Wallet};
 use crate::projection;
 use domain::account::{Category, Mode};
 use domain::entry::EntryKind;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// A running total of a bill: all its entries of one kind and one item.
@@ -24,7 +25,7 @@ pub struct Total {
     /// What was charged.
     pub subject: Subject,
     /// The sum of their amounts.
-    pub amount: i64,
+    pub amount: Units,
     /// How many they are.
     pub count: i64,
     /// What each costs for a unit, if that is the same, in units of the account; `None` if it is not.
@@ -60,7 +61,7 @@ pub struct Refund {
     /// What had been charged, and how much of it is given back.
     pub subject: Subject,
     /// How much is given back.
-    pub amount: i64,
+    pub amount: Units,
     /// When.
     pub time: UnixMillis,
 }
@@ -81,21 +82,21 @@ pub struct CutBill {
     /// When.
     pub cut_at: UnixMillis,
     /// What moved from unbilled to the balance: what there is to buy.
-    pub closed: i64,
+    pub closed: Units,
     /// What rounding to the minor unit adds to the total; the balance moves the other way.
-    pub rounding: i64,
+    pub rounding: Units,
     /// What rounding the amount due adds to the balance. It belongs to what is brought forward, or to the credit that is applied.
-    pub due_rounding: i64,
+    pub due_rounding: Units,
     /// The balance before it was cut.
-    pub balance: i64,
+    pub balance: Units,
     /// The balance after the bill before.
-    pub opening: i64,
+    pub opening: Units,
     /// What bills of single charges have moved since then: charges (zero or negative), rounding.
-    pub single: [i64; 2],
+    pub single: [Units; 2],
     /// Whether the account was converted to postpaid within it.
     pub was_converted: bool,
     /// What is open of earlier invoices, less what operators have set aside: with the balance, what may pay this one.
-    pub open: i64,
+    pub open: Units,
     /// The totals of its entries.
     pub totals: Vec<Total>,
     /// Its refunds.
@@ -115,12 +116,12 @@ pub struct Draft {
 
 /// Sums an invoice up. What is paid in and belongs to no invoice pays it at once; a debt that no invoice holds is added to it. Both are
 /// whole minor units of the currency.
-fn sum_up(document: &mut Document, closed: i64, rounding: i64, unallocated: i64) {
+fn sum_up(document: &mut Document, closed: Units, rounding: Units, unallocated: Units) {
     document.items_total = closed;
     document.rounding = rounding;
-    document.brought_forward = (-unallocated).max(0);
+    document.brought_forward = (-unallocated).max(Units::ZERO);
     document.total = closed + rounding + document.brought_forward;
-    document.credit_applied = unallocated.clamp(0, document.total.max(0));
+    document.credit_applied = unallocated.clamp(Units::ZERO, document.total.max(Units::ZERO));
     document.amount_to_pay = document.total - document.credit_applied;
 }
 
@@ -133,7 +134,7 @@ impl CutBill {
         let mut document = self.denomination.blank(kind, self.cause, &self.account, self.bill, [first.min(self.cut_at), self.cut_at]);
         document.items = self.lines(EntryKind::ChargedUnbilled, EntryKind::RefundedUnbilled);
         let decimals = self.denomination.decimals;
-        let not_itemized = self.totals.iter().filter(|total| total.kind == EntryKind::NotItemizedUnbilled && total.amount != 0);
+        let not_itemized = self.totals.iter().filter(|total| total.kind == EntryKind::NotItemizedUnbilled && !total.amount.is_zero());
         document.items.extend(not_itemized.map(|total| Item { description: "not itemized".to_owned(), ..total.line(decimals) }));
         document.deducted = self.lines(EntryKind::ChargedBalance, EntryKind::RefundedBalance);
         document.adjustments.clone_from(&self.adjustments);
@@ -154,8 +155,8 @@ impl CutBill {
     fn has_prepaid_part(&self, document: &Document, wallet: &Wallet) -> bool {
         let has_moved = [wallet.opening, wallet.closing, wallet.paid_in, wallet.adjusted, wallet.written_off, wallet.refunded]
             .iter()
-            .any(|amount| *amount != 0);
-        !document.deducted.is_empty() || wallet.not_itemized != 0 || (self.was_converted && has_moved)
+            .any(|amount| !amount.is_zero());
+        !document.deducted.is_empty() || !wallet.not_itemized.is_zero() || (self.was_converted && has_moved)
     }
 
     /// The charges of a kind by item, and behind each what was refunded of it.
@@ -224,8 +225,8 @@ impl CutBill {
 }
 
 /// A sum. One that cannot be kept does not add up, so that its document is held back.
-fn added(amounts: impl Iterator<Item = i64>) -> i64 {
-    amounts.fold(0, i64::saturating_add)
+fn added(amounts: impl Iterator<Item = Units>) -> Units {
+    amounts.fold(Units::ZERO, Units::saturating_add)
 }
 
 /// A charge that is a bill of its own.
@@ -242,13 +243,13 @@ pub struct SingleCharge {
     /// What was charged.
     pub subject: Subject,
     /// How much.
-    pub amount: i64,
+    pub amount: Units,
     /// What rounding to the minor unit adds to the total; the balance moves the other way.
-    pub rounding: i64,
+    pub rounding: Units,
     /// The balance before it.
-    pub balance: i64,
+    pub balance: Units,
     /// What is open of earlier invoices, less what operators have set aside: with the balance, what may pay this one.
-    pub open: i64,
+    pub open: Units,
 }
 
 impl SingleCharge {
@@ -264,7 +265,7 @@ impl SingleCharge {
         document.items = vec![total.line(denomination.decimals)];
         // A debt of before stays for the monthly bill: a single charge is billed for itself.
         // Credits pay in whole minor units.
-        let unallocated = (self.balance + self.open).max(0);
+        let unallocated = (self.balance + self.open).max(Units::ZERO);
         sum_up(&mut document, *amount, self.rounding, unallocated - unallocated % denomination.minor_unit());
         Draft { document, held_reason: String::new() }
     }
@@ -284,7 +285,7 @@ pub struct CreditNote {
     /// Earlier refunds of the bill that nothing was credited for, and that stand on no note yet.
     pub uncredited: Vec<Refund>,
     /// What is credited, in minor units.
-    pub credited: i64,
+    pub credited: Units,
     /// Why.
     pub reason: String,
 }

@@ -11,6 +11,7 @@ use crate::sending::look::DocumentSending;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
 use domain::entry::EntryKind;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// The charges of a calendar month, refunds within their bills deducted.
@@ -21,7 +22,7 @@ pub struct MonthOfCharges {
     /// Its end.
     pub to: UnixMillis,
     /// Usage, subscriptions, hardware, services, in units of the account.
-    pub by_category: [i64; 4],
+    pub by_category: [Units; 4],
 }
 
 /// How far the document of a month is: generated, then sent.
@@ -85,14 +86,14 @@ impl Billing {
              JOIN refunds ON refunds.account = documents.account AND refunds.bill = documents.bill \
              WHERE {OF_MONTH} AND refunds.kind = {REFUNDED_BALANCE} AND refunds.charge_kind = {CHARGED_BALANCE} GROUP BY refunds.kind, refunds.category"
         );
-        let mut month = MonthOfCharges { from, to, by_category: [0; 4] };
+        let mut month = MonthOfCharges { from, to, by_category: [Units::ZERO; 4] };
         for sql in [totals, refunds] {
             let rows =
                 sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(from.get()).bind(to.get()).fetch_all(self.store().pool());
             for row in rows.await? {
                 let category: usize = narrow(&row, "category")?;
                 let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
-                let amount: i64 = row.try_get("amount")?;
+                let amount: Units = row.units("amount")?;
                 // What has no category is usage.
                 if let Some(sum) = month.by_category.get_mut(category.max(1) - 1) {
                     *sum += if kind.is_charge() { amount } else { -amount };
@@ -109,7 +110,7 @@ impl Billing {
              WHERE account = $1 AND kind IN ({WRITE_OFFS})"
         );
         let row = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).fetch_one(self.store().pool()).await?;
-        Ok(row.try_get("amount")?)
+        Ok(row.units("amount")?.get())
     }
 
     /// How far the document of the month before `now` is.

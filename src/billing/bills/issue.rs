@@ -27,6 +27,7 @@ use crate::store::rows::{Table, Type, Value};
 use crate::tax::TaxLine;
 use crate::traces::IssuedSpans;
 use crate::{Billing, BillingError, issuer};
+use domain::money::Units;
 use domain::time::UnixMillis;
 use platform::telemetry::metrics;
 
@@ -153,7 +154,7 @@ async fn issue_batch(
 /// What the outbox needs of a document that was issued.
 fn mailed(draft: &Ready, digest: String) -> IssuedDocument<'_> {
     let document = &draft.document;
-    let is_zero = document.total == 0 && document.deducted_total() == 0;
+    let is_zero = document.total.is_zero() && document.deducted_total().is_zero();
     IssuedDocument { id: draft.id, digest, account: &document.account, kind: document.kind, email: &draft.customer.email, is_zero }
 }
 
@@ -199,7 +200,7 @@ impl Billing {
         let open_invoices = if kind == DocumentKind::Statement { open(connection, self.store(), drafts).await? } else { HashMap::new() };
         let open_invoices = open_invoices.into_values().next().unwrap_or_default();
         let customer = serde_json::to_string(&ready.customer).map_err(BillingError::corrupt)?;
-        frozen(&ready, &terms, taxes, open_invoices, &names)?.thaw(&mut stored.document, 0, 0, &customer)
+        frozen(&ready, &terms, taxes, open_invoices, &names)?.thaw(&mut stored.document, Units::ZERO, Units::ZERO, &customer)
     }
 }
 
@@ -255,7 +256,7 @@ fn give_back(left: &mut [TaxLine], taken: &[TaxLine]) {
 fn thawed(row: &AnyRow) -> Result<Document, BillingError> {
     let (content, frozen): (String, String) = (row.try_get("content")?, row.try_get("frozen")?);
     let mut document: Document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
-    Frozen::read(&frozen)?.thaw(&mut document, row.try_get("tax_contained")?, row.try_get("tax_on_deducted")?, "")?;
+    Frozen::read(&frozen)?.thaw(&mut document, row.units("tax_contained")?, row.units("tax_on_deducted")?, "")?;
     Ok(document)
 }
 
@@ -274,7 +275,7 @@ async fn open(connection: &mut AnyConnection, store: &Store, drafts: &[Ready]) -
     let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
     let mut open: HashMap<String, Vec<OpenInvoice>> = HashMap::new();
     for row in OPEN.find(connection, store.dialect(), "*", &keys).await? {
-        let invoice = OpenInvoice { number: row.try_get("number")?, due_at: row.instant("due_at")?, open: row.try_get("open_amount")? };
+        let invoice = OpenInvoice { number: row.try_get("number")?, due_at: row.instant("due_at")?, open: row.units("open_amount")? };
         open.entry(row.try_get("account")?).or_default().push(invoice);
     }
     for invoices in open.values_mut() {
@@ -320,7 +321,7 @@ fn issued_row<'a>(
 ) -> Result<Vec<Value<'a>>, BillingError> {
     // No document is issued before its bill was cut, though clocks may differ by a little.
     let issued_at = now.max(draft.cut_at);
-    let sum = |lines: &[TaxLine]| lines.iter().map(|line| line.tax).sum::<i64>();
+    let sum = |lines: &[TaxLine]| lines.iter().map(|line| line.tax).sum::<Units>();
     let customer = SealedCustomer::of(serde_json::to_string(&draft.customer).map_err(BillingError::corrupt)?);
     let (place, number) = series.take_place();
     let covered = Covered {

@@ -100,7 +100,7 @@ async fn open_invoices(connection: &mut AnyConnection, account: &str) -> Result<
                JOIN issued ON issued.document = payables.document WHERE payables.account = $1 AND payables.open_amount > 0";
     let rows = sqlx::query(sql).bind(account.to_owned()).fetch_all(connection).await?;
     let read = |row: &sqlx::any::AnyRow| {
-        Ok(OpenInvoice { number: row.try_get("number")?, due_at: row.instant("due_at")?, open: row.try_get("open_amount")? })
+        Ok(OpenInvoice { number: row.try_get("number")?, due_at: row.instant("due_at")?, open: row.units("open_amount")? })
     };
     let mut open = rows.iter().map(read).collect::<Result<Vec<_>, BillingError>>()?;
     open.sort_by(|left, right| left.due_at.cmp(&right.due_at).then_with(|| -> Ordering { left.number.cmp(&right.number) }));

@@ -74,8 +74,8 @@ fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
         kind: row.try_get("kind")?,
         cause: row.try_get("cause")?,
         cut_at: row.instant("cut_at")?,
-        total: row.try_get("total")?,
-        amount_to_pay: row.try_get("amount_to_pay")?,
+        total: row.units("total")?,
+        amount_to_pay: row.units("amount_to_pay")?,
         refers_to: row.try_get("corrects")?,
         content,
         ..Covered::default()

@@ -14,6 +14,7 @@ use crate::scope::Scope;
 use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
+use domain::money::Units;
 use domain::time::{Millis, UnixMillis};
 
 const DAY: Millis = 86_400_000;
@@ -63,11 +64,11 @@ pub struct AccountReceivables {
     /// Digits behind the point of the currency's minor unit.
     pub minor_digits: u8,
     /// Not due yet; overdue for up to 30 days, up to 60, up to 90, and for longer.
-    pub buckets: [i64; 5],
+    pub buckets: [Units; 5],
     /// What is due and on no document yet, of a postpaid account: the debt of a conversion, until the period ends.
-    pub not_invoiced: i64,
+    pub not_invoiced: Units,
     /// What the account has paid in that pays none of it: what an operator has set aside, or what is below one minor unit.
-    pub unallocated: i64,
+    pub unallocated: Units,
     /// Parts of it that had been paid, and are due again since the payment was taken back.
     pub reopened: Vec<Reopened>,
 }
@@ -82,17 +83,17 @@ pub struct Reopened {
     /// By when it is to be paid: the invoice's day, or that of the reversal, if later.
     pub due_at: UnixMillis,
     /// How much of it is open.
-    pub open: i64,
+    pub open: Units,
 }
 
 impl AccountReceivables {
     /// What is due in all: of a postpaid account, what the ledger says.
     #[must_use]
-    pub fn total(&self) -> i64 {
-        self.buckets.iter().sum::<i64>() + self.not_invoiced - self.unallocated
+    pub fn total(&self) -> Units {
+        self.buckets.iter().sum::<Units>() + self.not_invoiced - self.unallocated
     }
 
-    fn bucket(&mut self, due_at: UnixMillis, now: UnixMillis) -> Option<&mut i64> {
+    fn bucket(&mut self, due_at: UnixMillis, now: UnixMillis) -> Option<&mut Units> {
         let overdue = (now - due_at).max(0);
         // Up to 30 days, up to 60, up to 90, each end included; a moment more is a day more.
         let place = if overdue == 0 { 0 } else { 1 + usize::try_from((overdue - 1) / (30 * DAY)).unwrap_or(3).min(3) };
@@ -112,7 +113,7 @@ pub struct Allocation {
     /// When it was allocated, or taken back.
     pub time: UnixMillis,
     /// How much; negative: it no longer pays it, since it bounced.
-    pub amount: i64,
+    pub amount: Units,
 }
 
 impl Billing {
@@ -138,16 +139,16 @@ impl Billing {
         let mut balances = HashMap::new();
         for row in ACCOUNTS.find(connection, dialect, "*", &keys).await? {
             let account: String = row.try_get("account")?;
-            balances.insert(account.clone(), row.try_get::<i64, _>("balance")?);
+            balances.insert(account.clone(), row.units("balance")?);
             let of = AccountReceivables {
                 account: account.clone(),
                 name: row.try_get("name")?,
                 currency: row.try_get("currency")?,
                 decimals: narrow(&row, "decimals")?,
                 minor_digits: narrow(&row, "minor_digits")?,
-                buckets: [0; 5],
-                not_invoiced: row.try_get("due")?,
-                unallocated: 0,
+                buckets: [Units::ZERO; 5],
+                not_invoiced: row.units("due")?,
+                unallocated: Units::ZERO,
                 reopened: Vec::new(),
             };
             found.insert(account, of);
@@ -157,21 +158,21 @@ impl Billing {
             // One that is not issued yet is not due.
             let due_at = if due_at.is_none() { now } else { due_at };
             if let Some(bucket) = found.get_mut(&row.try_get::<String, _>("account")?).and_then(|of| of.bucket(due_at, now)) {
-                *bucket += row.try_get::<i64, _>("open_amount")?;
+                *bucket += row.units("open_amount")?;
             }
         }
-        let mut set_aside: HashMap<String, i64> = HashMap::new();
+        let mut set_aside: HashMap<String, Units> = HashMap::new();
         for row in SET_ASIDE.find(connection, dialect, "*", &keys).await? {
-            *set_aside.entry(row.try_get("account")?).or_default() += row.try_get::<i64, _>("set_aside")?;
+            *set_aside.entry(row.try_get("account")?).or_default() += row.units("set_aside")?;
         }
         let mut found: Vec<_> = found.into_values().collect();
         for of in &mut found {
-            let open: i64 = of.buckets.iter().sum();
+            let open: Units = of.buckets.iter().sum();
             let set_aside = set_aside.get(&of.account).copied().unwrap_or_default();
             let balance = balances.get(&of.account).copied().unwrap_or_default();
             of.unallocated = set_aside.max(balance + open).min(open + of.not_invoiced);
         }
-        found.retain(|of| of.not_invoiced != 0 || of.buckets.iter().any(|bucket| *bucket != 0));
+        found.retain(|of| !of.not_invoiced.is_zero() || of.buckets.iter().any(|bucket| !bucket.is_zero()));
         self.reopen(connection, &mut found, now).await?;
         let position = position(connection).await?;
         transaction.commit().await?;
@@ -185,25 +186,25 @@ impl Billing {
         let rows = REOPENED.find(connection, self.store().dialect(), "*", &keys).await?;
         drop(keys);
         // By what took it back, the last first, and by invoice: where that is more than it paid at once, it reopened it.
-        let mut sums: BTreeMap<(Reverse<i64>, i64), (UnixMillis, i64, &AnyRow)> = BTreeMap::new();
+        let mut sums: BTreeMap<(Reverse<i64>, i64), (UnixMillis, Units, &AnyRow)> = BTreeMap::new();
         for row in &rows {
             let place = (Reverse(row.try_get("sequence")?), row.try_get("document")?);
-            let (time, sum, _) = sums.entry(place).or_insert((UnixMillis::NONE, 0, row));
+            let (time, sum, _) = sums.entry(place).or_insert((UnixMillis::NONE, Units::ZERO, row));
             *time = (*time).max(row.instant("time")?);
-            *sum += row.try_get::<i64, _>("amount")?;
+            *sum += row.units("amount")?;
         }
-        let mut left: HashMap<i64, i64> = HashMap::new();
-        for ((_, document), (reopened_at, sum, row)) in sums.into_iter().filter(|(_, (_, sum, _))| *sum < 0) {
+        let mut left: HashMap<i64, Units> = HashMap::new();
+        for ((_, document), (reopened_at, sum, row)) in sums.into_iter().filter(|(_, (_, sum, _))| *sum < Units::ZERO) {
             let account: String = row.try_get("account")?;
             let Some(of) = found.iter_mut().find(|of| of.account == account) else { continue };
-            let open = left.entry(document).or_insert(row.try_get("open_amount")?);
+            let open = left.entry(document).or_insert(row.units("open_amount")?);
             let part = (-sum).min(*open);
             *open -= part;
             let due_at: UnixMillis = row.instant("due_at")?;
             // One that is not issued yet is not due.
             let due_at = if due_at.is_none() { now } else { due_at };
             let again = due_at.max(self.settings().end_of_day(reopened_at, 0)?);
-            if part > 0 {
+            if part > Units::ZERO {
                 for (due_at, change) in [(due_at, -part), (again, part)] {
                     if let Some(bucket) = of.bucket(due_at, now) {
                         *bucket += change;
@@ -234,7 +235,7 @@ impl Billing {
                 invoice: row.try_get("invoice")?,
                 document: row.try_get("document")?,
                 time: row.instant("time")?,
-                amount: row.try_get("amount")?,
+                amount: row.units("amount")?,
             })
         };
         rows.iter().map(read).collect()

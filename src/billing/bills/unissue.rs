@@ -9,6 +9,7 @@ use crate::record::{Record, number};
 use crate::sending::outbox;
 use domain::account::Mode;
 use domain::entry::{Entry, EntryKind};
+use domain::money::Units;
 
 /// The numbers of documents that were issued because of these records.
 pub async fn issued_of(connection: &mut AnyConnection, records: &[Record]) -> Result<Vec<String>, BillingError> {
@@ -31,7 +32,7 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
     if matches!(entry.kind(), EntryKind::PaymentReversed | EntryKind::WriteOffReversed) {
         let last = "SELECT MAX(sequence) FROM credits WHERE account = $2 AND request_id = $3";
         let sql = format!("UPDATE credits SET reversed = reversed - $1 WHERE account = $2 AND sequence = ({last})");
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount()).bind(account.to_owned()).bind(entry.refers_to.clone());
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(entry.amount().get()).bind(account.to_owned()).bind(entry.refers_to.clone());
         query.execute(&mut *connection).await?;
     }
     for table in ["credits", "refunds", "adjustments", "uncredited_refunds"] {
@@ -122,10 +123,10 @@ pub async fn end_again(connection: &mut AnyConnection, account: &str, entries: &
     let Some(End { balance, converted_bill, single_charged, single_rounded }) = End::of(entries) else { return Ok(()) };
     sqlx::query("INSERT INTO bill_ends (account, balance, converted_bill, single_charged, single_rounded) VALUES ($1, $2, $3, $4, $5)")
         .bind(account.to_owned())
-        .bind(balance)
+        .bind(balance.get())
         .bind(i64::from(converted_bill))
-        .bind(single_charged)
-        .bind(single_rounded)
+        .bind(single_charged.get())
+        .bind(single_rounded.get())
         .execute(connection)
         .await?;
     Ok(())
@@ -134,10 +135,10 @@ pub async fn end_again(connection: &mut AnyConnection, account: &str, entries: &
 /// Where an account's bills have come to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct End {
-    pub balance: i64,
+    pub balance: Units,
     pub converted_bill: u32,
-    pub single_charged: i64,
-    pub single_rounded: i64,
+    pub single_charged: Units,
+    pub single_rounded: Units,
 }
 
 impl End {

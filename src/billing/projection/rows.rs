@@ -14,6 +14,7 @@ use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use domain::account::{Account, Currency};
 use domain::entry::EntryKind;
+use domain::money::Units;
 use domain::time::UnixMillis;
 use ledger::codec;
 
@@ -148,7 +149,7 @@ pub fn read_total(row: &AnyRow) -> Result<(TotalKey, Total), BillingError> {
         unit: row.try_get("unit")?,
     };
     let total = Total {
-        amount: row.try_get("amount")?,
+        amount: row.units("amount")?,
         quantity: decimal("quantity")?,
         count: row.try_get("count")?,
         first_at: row.instant("first_at")?,
@@ -215,7 +216,7 @@ fn account_row<'a>(id: &'a str, state: &'a AccountState) -> Vec<Value<'a>> {
         number(account.sequence).into(),
         i64::from(account.open_bill).into(),
         i64::from(account.last_bill).into(),
-        state.low_credit_threshold.unwrap_or(-1).into(),
+        state.low_credit_threshold.unwrap_or(Units::new(-1)).into(),
         state.created_at.into(),
         number(state.last_sequence).into(),
     ]
@@ -224,7 +225,7 @@ fn account_row<'a>(id: &'a str, state: &'a AccountState) -> Vec<Value<'a>> {
 /// Reads a row of all columns of the accounts.
 pub fn read_account(row: &AnyRow) -> Result<AccountState, BillingError> {
     let currency: String = row.try_get("currency")?;
-    let threshold: i64 = row.try_get("low_credit_threshold")?;
+    let threshold: Units = row.units("low_credit_threshold")?;
     Ok(AccountState {
         partition: narrow(row, "partition")?,
         account: Account {
@@ -234,12 +235,12 @@ pub fn read_account(row: &AnyRow) -> Result<AccountState, BillingError> {
             mode: coded(row, "mode", codec::mode)?,
             status: coded(row, "status", codec::status)?,
             non_usage_billing: coded(row, "non_usage_billing", codec::non_usage_billing)?,
-            permanent_limit: row.try_get("permanent_limit")?,
-            temporary_limit: row.try_get("temporary_limit")?,
+            permanent_limit: row.units("permanent_limit")?,
+            temporary_limit: row.units("temporary_limit")?,
             temporary_until: row.instant("temporary_until")?,
-            balance: row.try_get("balance")?,
-            unbilled: row.try_get("unbilled")?,
-            reserved: row.try_get("reserved")?,
+            balance: row.units("balance")?,
+            unbilled: row.units("unbilled")?,
+            reserved: row.units("reserved")?,
             sequence: narrow(row, "account_sequence")?,
             open_bill: narrow(row, "bill")?,
             last_bill: narrow(row, "last_bill")?,
@@ -247,7 +248,7 @@ pub fn read_account(row: &AnyRow) -> Result<AccountState, BillingError> {
             open_reservations: 0,
         },
         name: row.try_get("name")?,
-        low_credit_threshold: (threshold >= 0).then_some(threshold),
+        low_credit_threshold: (threshold >= Units::ZERO).then_some(threshold),
         created_at: row.instant("created_at")?,
         last_sequence: narrow(row, "last_sequence")?,
     })

@@ -38,52 +38,61 @@ fn record(sequence: u64, data: EntryData, account_sequence: u64, after: (i64, i6
         partition: 3,
         sequence,
         previous: None,
-        entry: Entry { data, account_sequence, balance, unbilled, bill, metadata, mode, ..full.entry },
+        entry: Entry {
+            data,
+            account_sequence,
+            balance: Units::new(balance),
+            unbilled: Units::new(unbilled),
+            bill,
+            metadata,
+            mode,
+            ..full.entry
+        },
     }
 }
 
-fn created(limit: i64) -> EntryData {
+fn created(limit: Units) -> EntryData {
     let settings = sample_record().entry.data.settings().cloned().unwrap();
     EntryData::Created { limits: Limits { permanent: limit, ..Limits::default() }, settings }
 }
 
-fn charged(from: ChargedFrom, amount: i64) -> EntryData {
-    EntryData::Charged { from, amount, reservation: None, overdraft: 0 }
+fn charged(from: ChargedFrom, amount: Units) -> EntryData {
+    EntryData::Charged { from, amount, reservation: None, overdraft: Units::ZERO }
 }
 
 #[test]
 fn totals_and_accounts_follow_from_the_entries() {
     let mut projection = Projection::default();
     let mut records = [
-        record(1, created(500), 0, (0, 0), 1),
-        record(2, charged(Unbilled, 30), 1, (0, 30), 1),
-        record(3, charged(Unbilled, 12), 2, (0, 42), 1),
-        record(4, charged(OwnBill, 8), 3, (-8, 42), 2),
-        record(5, EntryData::PeriodClosed { billed: 42 }, 4, (-50, 0), 1),
-        record(6, EntryData::PaymentRecorded { amount: 50 }, 5, (0, 0), 3),
+        record(1, created(Units::new(500)), 0, (0, 0), 1),
+        record(2, charged(Unbilled, Units::new(30)), 1, (0, 30), 1),
+        record(3, charged(Unbilled, Units::new(12)), 2, (0, 42), 1),
+        record(4, charged(OwnBill, Units::new(8)), 3, (-8, 42), 2),
+        record(5, EntryData::PeriodClosed { billed: Units::new(42) }, 4, (-50, 0), 1),
+        record(6, EntryData::PaymentRecorded { amount: Units::new(50) }, 5, (0, 0), 3),
         record(7, EntryData::Suspended, 0, (0, 0), 3),
     ];
     let changed = projection.take(&mut records).unwrap();
     assert_eq!(changed.len(), 4);
     assert_eq!(records.map(|record| record.previous), [0, 1, 2, 3, 4, 5, 6].map(Some));
     let charged = projection.totals.iter().find(|(key, _)| key.kind == EntryKind::ChargedUnbilled).unwrap().1;
-    assert_eq!((charged.amount, charged.count, charged.quantity), (42, 2, Some(Decimal::new(3, 0))));
+    assert_eq!((charged.amount, charged.count, charged.quantity), (Units::new(42), 2, Some(Decimal::new(3, 0))));
     let state = projection.accounts.get("acme/7").unwrap();
     let account = &state.account;
-    assert_eq!((account.balance, account.unbilled, account.sequence, state.last_sequence), (0, 0, 5, 7));
-    assert_eq!((account.open_bill, account.last_bill, account.status, account.permanent_limit), (3, 3, Status::Suspended, 500));
-    assert_eq!((state.name.as_str(), state.low_credit_threshold), ("Acme", Some(1_500_000)));
+    assert_eq!((account.balance, account.unbilled, account.sequence, state.last_sequence), (Units::ZERO, Units::ZERO, 5, 7));
+    assert_eq!((account.open_bill, account.last_bill, account.status, account.permanent_limit), (3, 3, Status::Suspended, Units::new(500)));
+    assert_eq!((state.name.as_str(), state.low_credit_threshold), ("Acme", Some(Units::new(1_500_000))));
 }
 
 #[test]
 fn a_unit_has_a_price_while_all_charges_agree_on_it() {
-    let charge = |sequence: i64, amount: i64, quantity: &str| {
-        let mut record = record(2, charged(Unbilled, amount), 1, (0, amount), 1);
+    let charge = |sequence: i64, amount: Units, quantity: &str| {
+        let mut record = record(2, charged(Unbilled, amount), 1, (0, amount.get()), 1);
         (record.entry.metadata.quantity, record.entry.account_sequence) = (quantity.to_owned(), sequence.unsigned_abs());
         record.entry
     };
     let price = |charges: &[(i64, &str)]| {
-        let mut entries = charges.iter().map(|(amount, quantity)| charge(1, *amount, quantity));
+        let mut entries = charges.iter().map(|(amount, quantity)| charge(1, Units::new(*amount), quantity));
         let mut total = Total::of(&entries.next().unwrap());
         entries.for_each(|entry| total.add(&entry));
         total.unit_price.map(|price| price.to_string())
@@ -100,16 +109,16 @@ fn a_unit_has_a_price_while_all_charges_agree_on_it() {
 
 #[test]
 fn an_entry_that_does_not_follow_from_its_account_is_found() {
-    let created = record(1, created(500), 0, (0, 0), 1);
+    let created = record(1, created(Units::new(500)), 0, (0, 0), 1);
     for wrong in [
-        record(2, charged(Unbilled, 30), 2, (0, 30), 1),
-        record(2, charged(Unbilled, 30), 1, (0, 31), 1),
-        record(2, charged(Unbilled, 30), 1, (-30, 0), 1),
+        record(2, charged(Unbilled, Units::new(30)), 2, (0, 30), 1),
+        record(2, charged(Unbilled, Units::new(30)), 1, (0, 31), 1),
+        record(2, charged(Unbilled, Units::new(30)), 1, (-30, 0), 1),
     ] {
         let broken = Projection::default().take(&mut [created.clone(), wrong]).unwrap_err();
         assert!(matches!(broken, JournalFault::Account { sequence: 2, .. }), "{broken}");
     }
-    let unknown = Projection::default().take(&mut [record(1, EntryData::ToppedUp { amount: 5 }, 1, (5, 0), 1)]).unwrap_err();
+    let unknown = Projection::default().take(&mut [record(1, EntryData::ToppedUp { amount: Units::new(5) }, 1, (5, 0), 1)]).unwrap_err();
     assert!(unknown.to_string().contains("never created"));
 }
 
@@ -117,7 +126,7 @@ fn an_entry_that_does_not_follow_from_its_account_is_found() {
 async fn a_charge_of_an_account_with_50_000_items_loads_one_total() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(&sqlite_url(&folder.path().join("billing.db"))).await.unwrap();
-    let charge = record(2, charged(Unbilled, 30), 1, (0, 30), 1);
+    let charge = record(2, charged(Unbilled, Units::new(30)), 1, (0, 30), 1);
     let key = TotalKey::of(&charge.entry).unwrap();
     let mut connection = store.pool().acquire().await.unwrap();
     let mut stored = Projection::default();

@@ -20,7 +20,7 @@ use crate::{Billing, BillingError, audit};
 use domain::account::{Account, Mode, Profile, Status};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind, Settings};
-use domain::money::DecimalAmount;
+use domain::money::{DecimalAmount, Units};
 use domain::time::UnixMillis;
 use ledger::snapshot::Snapshot;
 use ledger::{Block, Ledger, LedgerError};
@@ -179,7 +179,8 @@ fn unknown(seen: &Seen, known: &BTreeMap<String, AccountState>, decision: &Decis
     {
         let tail = tails.get(id.as_str()).map_or(&[][..], Vec::as_slice);
         let before = Before { account, profile, tail, known: Some(known) };
-        let nothing = EntryData::NotItemized { to_balance: 0, to_unbilled: 0, was_cut: false, settings: before.settings() };
+        let nothing =
+            EntryData::NotItemized { to_balance: Units::ZERO, to_unbilled: Units::ZERO, was_cut: false, settings: before.settings() };
         entries.push(before.entry(id, time, decision, nothing));
     }
     entries
@@ -197,7 +198,7 @@ struct Before<'a> {
 }
 
 impl Before<'_> {
-    fn amounts(&self) -> (i64, i64) {
+    fn amounts(&self) -> (Units, Units) {
         self.tail.iter().fold((self.account.balance, self.account.unbilled), |(balance, unbilled), entry| {
             let moved = entry.data.movement();
             (balance - moved.balance, unbilled - moved.unbilled)
@@ -260,7 +261,7 @@ impl Before<'_> {
     fn settings(&self) -> Settings {
         let Account { currency, decimals, minor_digits, non_usage_billing, .. } = *self.account;
         let was_set = self.tail.iter().any(|entry| entry.kind() == EntryKind::Updated);
-        let threshold = |units: Option<i64>| Some(units.map(|units| DecimalAmount::new(units, decimals)));
+        let threshold = |units: Option<Units>| Some(units.map(|units| DecimalAmount::new(units.get(), decimals)));
         let denomination = Some((currency, decimals, minor_digits));
         match self.known.filter(|_| was_set) {
             Some(known) => Settings {
@@ -301,18 +302,19 @@ impl Before<'_> {
             return Vec::new();
         }
         let ((balance, unbilled), (open_bill, _)) = (self.amounts(), self.bills());
-        let (known_balance, known_unbilled) = self.known.map_or((0, 0), |known| (known.account.balance, known.account.unbilled));
+        let (known_balance, known_unbilled) =
+            self.known.map_or((0, 0), |known| (known.account.balance.get(), known.account.unbilled.get()));
         let is_same_bill = self.known.is_some_and(|known| known.account.open_bill == open_bill);
         let was_cut = self.known.is_some() && !is_same_bill;
-        let not_itemized = if is_same_bill { unbilled - known_unbilled } else { unbilled };
-        let (to_balance, to_unbilled) = (balance - known_balance, unbilled - known_unbilled);
+        let not_itemized = if is_same_bill { unbilled - Units::new(known_unbilled) } else { unbilled };
+        let (to_balance, to_unbilled) = (balance - Units::new(known_balance), unbilled - Units::new(known_unbilled));
         let of_balance = |to_unbilled| EntryData::NotItemized { to_balance, to_unbilled, was_cut, settings: self.settings() };
         let of_bill = |was_cut| EntryData::NotItemizedUnbilled { amount: not_itemized, to_unbilled, was_cut, settings: self.settings() };
         let entry = |data| self.entry(id, time, decision, data);
         match (to_balance, not_itemized) {
-            (_, 0) => vec![entry(of_balance(to_unbilled))],
-            (0, _) => vec![entry(of_bill(was_cut))],
-            _ => vec![Entry { unbilled: known_unbilled, ..entry(of_balance(0)) }, entry(of_bill(false))],
+            (_, Units::ZERO) => vec![entry(of_balance(to_unbilled))],
+            (Units::ZERO, _) => vec![entry(of_bill(was_cut))],
+            _ => vec![Entry { unbilled: Units::new(known_unbilled), ..entry(of_balance(Units::ZERO)) }, entry(of_bill(false))],
         }
     }
 
@@ -329,7 +331,7 @@ impl Before<'_> {
             bill,
             balance,
             unbilled,
-            reserved: 0,
+            reserved: Units::ZERO,
             fingerprint: [0; 8],
             metadata: Metadata {
                 attributes: self.snapshot().to_attributes(),

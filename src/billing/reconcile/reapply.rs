@@ -13,7 +13,7 @@ use crate::lookup::{LookedUp, look_up};
 use crate::record::{COLUMNS, Record, number};
 use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reversal, TemporaryChange, Until};
 use domain::entry::{Entry, EntryData, EntryKind, Fingerprint, Limits, Settings};
-use domain::money::DecimalAmount;
+use domain::money::{DecimalAmount, Units};
 use domain::outcome::{Answer, Refusal, Verdict};
 use domain::time::UnixMillis;
 use ledger::{Ledger, LedgerError};
@@ -177,8 +177,8 @@ async fn decimals(ledger: &Ledger, entry: &Entry) -> Result<Option<u8>, LedgerEr
 
 /// The command that asks for what an entry records, and the limit that it set besides; else why there is none.
 fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Command, &'static str> {
-    let decimal = |units: i64| DecimalAmount::new(units, decimals);
-    let undo = |units: i64| Reversal::of(entry.refers_to.clone(), Some(decimal(units)));
+    let decimal = |units: Units| DecimalAmount::new(units.get(), decimals);
+    let undo = |units: Units| Reversal::of(entry.refers_to.clone(), Some(decimal(units)));
     let action = match &entry.data {
         EntryData::Charged { amount, .. } => {
             let category = entry.metadata.category.unwrap_or(domain::account::Category::Usage);
@@ -235,9 +235,9 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
 fn limit(limits: &Limits, time: UnixMillis, decimals: u8) -> LimitChange {
     let Limits { permanent, temporary, temporary_until } = *limits;
     LimitChange {
-        permanent: Some(DecimalAmount::new(permanent, decimals)),
+        permanent: Some(DecimalAmount::new(permanent.get(), decimals)),
         temporary: if temporary_until > time {
-            TemporaryChange::Set { amount: DecimalAmount::new(temporary, decimals), until: Until::Instant(temporary_until) }
+            TemporaryChange::Set { amount: DecimalAmount::new(temporary.get(), decimals), until: Until::Instant(temporary_until) }
         } else {
             TemporaryChange::Keep
         },

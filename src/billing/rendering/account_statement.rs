@@ -12,6 +12,7 @@ use super::texts::Texts;
 use super::texts::clean;
 use super::{FormError, Imprint};
 use crate::account_statement::{AccountStatement, LineKind, StatementLine};
+use domain::money::Units;
 
 /// The name of the layout of its JSON.
 const FORMAT: &str = "tollgate.account_statement/1";
@@ -89,7 +90,7 @@ pub fn csv(imprint: &Imprint, statement: &AccountStatement, is_for_spreadsheets:
     let plain = |units| imprint.money.plain(units);
     let mut rows = ::csv::Writer::from_writer(Vec::new());
     rows.write_record(["account", "time", "kind", "reference", "description", "count", "amount", "balance", "currency"])?;
-    let mut row = |at, kind: &str, line: Option<&StatementLine>, balance: i64| {
+    let mut row = |at, kind: &str, line: Option<&StatementLine>, balance: Units| {
         let time = timestamp(at).to_string();
         let (count, amount) = line.map(|line| (line.count.to_string(), plain(line.amount))).unwrap_or_default();
         let (reference, description) = line.map_or(("", ""), |line| (&line.reference, &line.description));
@@ -183,7 +184,7 @@ fn movements(imprint: &Imprint, statement: &AccountStatement, dates: &Dates<'_>,
     let amounts = money.digits_for(statement.lines.iter().map(|line| line.amount));
     let column = money.digits_for(statement.lines.iter().map(|line| line.balance).chain([opening, closing]));
     let with_year = !dates.is_of_one_year(statement.span[0], statement.span[1]);
-    let line = |name: String, description: String, at, amount: Option<i64>, balance| Line {
+    let line = |name: String, description: String, at, amount: Option<Units>, balance| Line {
         name,
         description,
         used: dates.uses(at, at, with_year),
@@ -200,12 +201,12 @@ fn movements(imprint: &Imprint, statement: &AccountStatement, dates: &Dates<'_>,
     }));
     let total = |label: &str, amount, weight| Sum { label: texts.text(label), amount: money.total(amount, column), weight };
     let mut sums = vec![total("closing-balance", closing, Weight::Strong)];
-    if statement.open != 0 {
+    if !statement.open.is_zero() {
         sums.push(total("open-of-invoices", -statement.open, Weight::Aside));
     }
     match closing + statement.open {
-        0 => {}
-        unallocated @ 1.. => sums.push(total("paid-in-unallocated", unallocated, Weight::Aside)),
+        Units::ZERO => {}
+        unallocated if unallocated.is_positive() => sums.push(total("paid-in-unallocated", unallocated, Weight::Aside)),
         due => sums.push(total("due-not-invoiced", due, Weight::Aside)),
     }
     Part {

@@ -1,7 +1,7 @@
 //! Amounts as people read them, aligned at the point.
 
 pub use crate::denomination::Denomination;
-use domain::money::format_units;
+use domain::money::{Units, format_units};
 
 /// An amount in a column of amounts.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,26 +17,26 @@ pub struct Figure {
 impl Denomination {
     /// The amount for machines: "-1234.50".
     #[must_use]
-    pub fn plain(&self, units: i64) -> String {
+    pub fn plain(&self, units: Units) -> String {
         format_units(units, self.decimals, self.minor_digits)
     }
 
     /// The amount for people, on its own: "EUR −1,234.50". Nothing is rounded.
     #[must_use]
-    pub fn shown(&self, units: i64) -> String {
+    pub fn shown(&self, units: Units) -> String {
         format!("{} {}", self.currency, grouped(&self.plain(units)))
     }
 
     /// How many digits behind the point these amounts need, if none of them is to be rounded.
     #[must_use]
-    pub fn digits_for(&self, amounts: impl IntoIterator<Item = i64>) -> usize {
+    pub fn digits_for(&self, amounts: impl IntoIterator<Item = Units>) -> usize {
         let least = usize::from(self.decimals.min(self.minor_digits));
         amounts.into_iter().map(|units| digits_behind_point(&self.plain(units))).fold(least, usize::max)
     }
 
     /// The amount with exactly as many digits behind the point as the column has: a line of a table.
     #[must_use]
-    pub fn line(&self, units: i64, column: usize) -> Figure {
+    pub fn line(&self, units: Units, column: usize) -> Figure {
         let mut plain = self.plain(units);
         let digits = digits_behind_point(&plain);
         if digits == 0 && column > 0 {
@@ -48,7 +48,7 @@ impl Denomination {
 
     /// The amount with no more digits than it needs, under a column that may have more: a total.
     #[must_use]
-    pub fn total(&self, units: i64, column: usize) -> Figure {
+    pub fn total(&self, units: Units, column: usize) -> Figure {
         let plain = self.plain(units);
         let digits = digits_behind_point(&plain);
         Figure { text: grouped(&plain), missing_digits: column.saturating_sub(digits), missing_point: digits == 0 && column > 0 }
@@ -94,28 +94,28 @@ mod tests {
 
     #[test]
     fn an_amount_is_shown_in_full_with_its_thousands_in_groups() {
-        assert_eq!(euros().shown(208_610_148), "EUR 2,086.10148");
-        assert_eq!(euros().shown(-867_000), "EUR \u{2212}8.67");
-        assert_eq!(euros().shown(123_456_789_000_000), "EUR 1,234,567,890.00");
-        assert_eq!(Denomination { currency: "JPY".to_owned(), decimals: 0, minor_digits: 0 }.shown(999), "JPY 999");
+        assert_eq!(euros().shown(Units::new(208_610_148)), "EUR 2,086.10148");
+        assert_eq!(euros().shown(Units::new(-867_000)), "EUR \u{2212}8.67");
+        assert_eq!(euros().shown(Units::new(123_456_789_000_000)), "EUR 1,234,567,890.00");
+        assert_eq!(Denomination { currency: "JPY".to_owned(), decimals: 0, minor_digits: 0 }.shown(Units::new(999)), "JPY 999");
     }
 
     #[test]
     fn the_points_of_a_column_stand_below_each_other() {
-        let digits = euros().digits_for([148, 1_200_000, -50_000]);
+        let digits = euros().digits_for([148, 1_200_000, -50_000].map(Units::new));
         assert_eq!(digits, 5);
-        assert_eq!(euros().line(1_200_000, digits).text, "12.00000");
-        assert_eq!(euros().line(148, digits).text, "0.00148");
-        let total = euros().total(1_200_000, digits);
+        assert_eq!(euros().line(Units::new(1_200_000), digits).text, "12.00000");
+        assert_eq!(euros().line(Units::new(148), digits).text, "0.00148");
+        let total = euros().total(Units::new(1_200_000), digits);
         assert_eq!((total.text.as_str(), total.missing_digits, total.missing_point), ("12.00", 3, false));
         let yen = Denomination { currency: "JPY".to_owned(), decimals: 4, minor_digits: 0 };
-        assert_eq!(yen.line(120_000, 2).text, "12.00");
-        assert_eq!((yen.total(120_000, 2).missing_digits, yen.total(120_000, 2).missing_point), (2, true));
+        assert_eq!(yen.line(Units::new(120_000), 2).text, "12.00");
+        assert_eq!((yen.total(Units::new(120_000), 2).missing_digits, yen.total(Units::new(120_000), 2).missing_point), (2, true));
     }
 
     #[test]
     fn whole_cents_need_no_more_than_two_digits() {
-        assert_eq!(euros().digits_for([1_250_000, 0]), 2);
+        assert_eq!(euros().digits_for([1_250_000, 0].map(Units::new)), 2);
         assert_eq!(euros().digits_for([]), 2);
     }
 

@@ -7,6 +7,7 @@ use super::texts::Texts;
 use super::texts::clean;
 use crate::document::{Adjustment, Document, DocumentKind, Item, OpenInvoice, Wallet};
 use crate::tax::TaxLine;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// How a line describes what no entry is known of.
@@ -54,9 +55,9 @@ impl Charges<'_> {
         let document = self.document;
         let charged = document.charged();
         let mut sums = Vec::new();
-        if document.rounding != 0 {
+        if !document.rounding.is_zero() {
             let minor_unit = 10_i64.pow(u32::from(document.decimals.saturating_sub(document.minor_digits)));
-            let label = self.texts.with("rounding-to", &[("amount", &self.texts.number(&self.money.shown(minor_unit)))]);
+            let label = self.texts.with("rounding-to", &[("amount", &self.texts.number(&self.money.shown(Units::new(minor_unit))))]);
             sums.push(Sum {
                 label: self.texts.text("sum-of-items"),
                 amount: self.money.line(document.items_total, column),
@@ -64,7 +65,7 @@ impl Charges<'_> {
             });
             sums.push(Sum { label, amount: self.money.line(document.rounding, column), weight: Weight::Plain });
         }
-        if document.brought_forward == 0 {
+        if document.brought_forward.is_zero() {
             sums.push(self.total("total", document.total, column, Weight::Strong));
             sums.extend(self.tax(&document.taxes, column));
         } else {
@@ -79,7 +80,7 @@ impl Charges<'_> {
             sums.push(self.total(listed, document.brought_forward, column, Weight::Plain));
             sums.push(self.total("total", document.total, column, Weight::Strong));
         }
-        if document.credit_applied != 0 {
+        if !document.credit_applied.is_zero() {
             sums.push(self.total("paid-by-credit-before", -document.credit_applied, column, Weight::Plain));
         }
         sums.push(self.total("amount-to-pay", document.amount_to_pay, column, Weight::Strong));
@@ -89,11 +90,11 @@ impl Charges<'_> {
     /// What is given back. A credit note says how much is credited, whichever sign the items have.
     pub(super) fn credited(&self, heading: &str) -> Part {
         let document = self.document;
-        let sign = if document.total < 0 { -1 } else { 1 };
+        let sign = if document.total < Units::ZERO { -1 } else { 1 };
         let column = self.money.digits_for(document.items.iter().map(|item| item.amount).chain([document.total]));
         let table = self.table(&document.items, column, |amount| sign * amount);
         let mut sums = Vec::new();
-        if document.rounding != 0 {
+        if !document.rounding.is_zero() {
             sums.push(Sum {
                 label: self.texts.text("rounding"),
                 amount: self.money.line(sign * document.rounding, column),
@@ -108,7 +109,7 @@ impl Charges<'_> {
     /// What was already taken from the balance.
     pub(super) fn deducted(&self, heading: &str, introduction: &str) -> Part {
         let items = &self.document.deducted;
-        let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(item.amount));
+        let sum = items.iter().fold(Units::ZERO, |sum, item| sum.saturating_add(item.amount));
         let column = self.money.digits_for(items.iter().map(|item| item.amount).chain([sum]));
         let mut sums = vec![self.total("total-deducted", sum, column, Weight::Strong)];
         let taxes = if self.document.kind == DocumentKind::Statement { &self.document.taxes } else { &self.document.deducted_taxes };
@@ -129,7 +130,7 @@ impl Charges<'_> {
             said("withdrawn", wallet.withdrawn, false),
         ];
         let adjustments = &self.document.adjustments;
-        let explained = adjustments.iter().fold(0_i64, |sum, adjustment| sum.saturating_add(adjustment.amount));
+        let explained = adjustments.iter().fold(Units::ZERO, |sum, adjustment| sum.saturating_add(adjustment.amount));
         moves.extend(adjustments.iter().map(|adjustment| (self.correction(adjustment), adjustment.amount, true)));
         moves.push(said("corrections", wallet.adjusted.saturating_sub(explained), false));
         moves.push(said("written-off", wallet.written_off, false));
@@ -138,7 +139,7 @@ impl Charges<'_> {
         moves.push(said("rounding", wallet.rounded, false));
         let column = self.money.digits_for(moves.iter().map(|(_, amount, _)| *amount).chain([wallet.closing]));
         let sum = |label: String, amount, weight| Sum { label, amount: self.money.line(amount, column), weight };
-        let shown = moves.into_iter().filter(|(_, amount, always)| *always || *amount != 0);
+        let shown = moves.into_iter().filter(|(_, amount, always)| *always || !amount.is_zero());
         let mut sums: Vec<Sum> = shown.map(|(label, amount, _)| sum(label, amount, Weight::Plain)).collect();
         sums.push(sum(self.texts.text(closing), wallet.closing, Weight::Strong));
         self.part(heading, introduction, None, sums)
@@ -163,7 +164,7 @@ impl Charges<'_> {
     /// Invoices that are not paid in full.
     pub(super) fn open_invoices(&self, heading: &str) -> Part {
         let open = &self.document.open_invoices;
-        let total = open.iter().fold(0_i64, |sum, invoice| sum.saturating_add(invoice.open));
+        let total = open.iter().fold(Units::ZERO, |sum, invoice| sum.saturating_add(invoice.open));
         let column = self.money.digits_for(open.iter().map(|invoice| invoice.open).chain([total]));
         let label = |invoice: &OpenInvoice| match invoice.due_at {
             UnixMillis::NONE => self.texts.with("open-invoice", &[("number", &clean(&invoice.number))]),
@@ -190,14 +191,14 @@ impl Charges<'_> {
     }
 
     /// A sum with no more digits than it needs: what was rounded is shown so.
-    fn total(&self, label: &str, amount: i64, column: usize, weight: Weight) -> Sum {
+    fn total(&self, label: &str, amount: Units, column: usize, weight: Weight) -> Sum {
         Sum { label: self.texts.text(label), amount: self.money.total(amount, column), weight }
     }
 
     /// The tax that is contained in what was charged: net, tax and gross for each rate.
     fn tax(&self, lines: &[TaxLine], column: usize) -> Vec<Sum> {
         // A credit note says how much is credited, whichever sign it has.
-        let shown = |amount: i64| if self.document.kind == DocumentKind::CreditNote { amount.saturating_abs() } else { amount };
+        let shown = |amount: Units| if self.document.kind == DocumentKind::CreditNote { amount.saturating_abs() } else { amount };
         let aside = |label, amount| Sum { label, amount: self.money.total(shown(amount), column), weight: Weight::Aside };
         let rate_of = |line: &TaxLine| self.texts.number(&line.rate.to_string());
         if let [line] = lines {
@@ -222,7 +223,7 @@ impl Charges<'_> {
     }
 
     /// The items by category, in the order in which the categories first appear; `None` if there are no items.
-    fn table(&self, items: &[Item], column: usize, shown: impl Fn(i64) -> i64) -> Option<Table> {
+    fn table(&self, items: &[Item], column: usize, shown: impl Fn(Units) -> Units) -> Option<Table> {
         let with_year = !self.dates.is_of_one_year(self.document.period_from, self.document.period_to);
         let mut categories: Vec<(&str, Vec<&Item>)> = Vec::new();
         for item in items {
@@ -238,7 +239,7 @@ impl Charges<'_> {
             .into_iter()
             .map(|(category, items)| {
                 let heading = self.category(category);
-                let sum = items.iter().fold(0_i64, |sum, item| sum.saturating_add(shown(item.amount)));
+                let sum = items.iter().fold(Units::ZERO, |sum, item| sum.saturating_add(shown(item.amount)));
                 let lines = items
                     .into_iter()
                     .map(|item| Line {
@@ -264,7 +265,7 @@ impl Charges<'_> {
         (!groups.is_empty()).then_some(Table { has_counts, has_quantities, has_unit_prices, groups })
     }
 
-    fn line(&self, item: &Item, category: &str, column: usize, amount: i64, with_year: bool) -> Line {
+    fn line(&self, item: &Item, category: &str, column: usize, amount: Units, with_year: bool) -> Line {
         let (mut name, mut description) = (clean(&item.item), clean(&item.description));
         if name.is_empty() && description == NOT_ITEMIZED {
             description = self.texts.text("not-itemized");
@@ -285,7 +286,7 @@ impl Charges<'_> {
         if name == description {
             description.clear();
         }
-        if amount < 0 {
+        if amount < Units::ZERO {
             name = self.texts.with("refund-of", &[("name", &name)]);
         }
         Line {

@@ -7,6 +7,7 @@ use super::dates::Dates;
 use super::page_model::{Fact, Part, PartyBlock, Sheet, Summary, Vocabulary};
 use super::texts::{Texts, clean};
 use crate::document::{Cause, Document, DocumentKind, Issuer, Party, Relief};
+use domain::money::Units;
 
 impl Denomination {
     /// What the document's amounts are counted in.
@@ -148,16 +149,16 @@ fn summary(document: &Document, money: &Denomination, dates: &Dates<'_>, texts: 
     let (label, amount, note) = match document.kind {
         DocumentKind::Invoice => {
             let note = match document.due_at {
-                Some(due_at) if document.amount_to_pay > 0 => texts.with("due-by", &[("day", &dates.day(due_at))]),
-                _ if document.amount_to_pay > 0 => String::new(),
-                _ if document.credit_applied > 0 => texts.text("paid-by-credit"),
+                Some(due_at) if document.amount_to_pay > Units::ZERO => texts.with("due-by", &[("day", &dates.day(due_at))]),
+                _ if document.amount_to_pay > Units::ZERO => String::new(),
+                _ if document.credit_applied > Units::ZERO => texts.text("paid-by-credit"),
                 _ => texts.text("nothing-to-pay"),
             };
             ("amount-to-pay", document.amount_to_pay, note)
         }
         DocumentKind::Statement => {
             let note = match document.open_total() {
-                0 => texts.text("there-is-nothing-to-pay"),
+                Units::ZERO => texts.text("there-is-nothing-to-pay"),
                 open => texts.with("open-invoices-sum", &[("amount", &shown(open))]),
             };
             match &document.wallet {
@@ -181,7 +182,7 @@ fn parts(document: &Document, money: &Denomination, dates: &Dates<'_>, texts: &T
         DocumentKind::Statement if !document.items.is_empty() => parts.push(charges.to_pay("items")),
         DocumentKind::Statement => {}
     }
-    let introduction = if document.brought_forward == 0 { "deducted-introduction" } else { "deducted-introduction-debt" };
+    let introduction = if document.brought_forward.is_zero() { "deducted-introduction" } else { "deducted-introduction-debt" };
     let (mut heading, mut introduction) = if parts.is_empty() { ("your-balance", "") } else { ("part-deducted", introduction) };
     if let Some(wallet) = &document.wallet {
         parts.push(charges.wallet(heading, introduction, wallet));
@@ -204,14 +205,14 @@ fn notes(document: &Document, texts: &Texts) -> Vec<String> {
     let number = clean(&document.number);
     match document.kind {
         DocumentKind::Statement => {
-            notes.push(texts.text(if document.open_total() == 0 { "statement-note" } else { "statement-note-open" }));
+            notes.push(texts.text(if document.open_total().is_zero() { "statement-note" } else { "statement-note-open" }));
             // What is below zero may be no more than what the open invoices lack.
-            if document.wallet.is_some_and(|wallet| wallet.closing + document.open_total() < 0) {
+            if document.wallet.is_some_and(|wallet| wallet.closing + document.open_total() < Units::ZERO) {
                 notes.push(texts.text("below-zero"));
             }
         }
         DocumentKind::CreditNote => notes.push(texts.with("credit-note-note", &[("invoice", &clean(&document.refers_to))])),
-        DocumentKind::Invoice if document.amount_to_pay > 0 && !number.is_empty() => {
+        DocumentKind::Invoice if document.amount_to_pay > Units::ZERO && !number.is_empty() => {
             notes.extend(document.issuer.payment.iter().map(|line| clean(line)));
             notes.push(texts.with("state-number", &[("number", &number)]));
         }

@@ -14,6 +14,7 @@ use super::dates::timestamp;
 use super::{Denomination, FormError};
 use domain::account::Category;
 use domain::entry::{Entry, EntryKind};
+use domain::money::Units;
 
 /// The columns. `id` is "partition-sequence": unique, and the same in every export, so that an importer can tell what it has already.
 const COLUMNS: [&str; 16] = [
@@ -104,7 +105,7 @@ impl<W: Write> UsageWriter<W> {
 }
 
 /// What the record adds to the lines of its document: a refund what it takes off its charge, whatever is credited for that.
-fn signed_amount(entry: &Entry) -> i64 {
+fn signed_amount(entry: &Entry) -> Units {
     if entry.kind().is_refund() { -entry.data.taken_off() } else { entry.amount() }
 }
 
@@ -148,16 +149,16 @@ mod tests {
 
     fn charge() -> Entry {
         Entry {
-            data: EntryData::Charged { from: ChargedFrom::Unbilled, amount: 148, reservation: None, overdraft: 0 },
+            data: EntryData::Charged { from: ChargedFrom::Unbilled, amount: Units::new(148), reservation: None, overdraft: Units::ZERO },
             account: "acme/berlin".to_owned(),
             request_id: "call-1".to_owned(),
             account_sequence: 4,
             time: UnixMillis::new(1_793_692_800_125),
             mode: Mode::Postpaid,
             bill: 7,
-            balance: 0,
-            unbilled: 148,
-            reserved: 0,
+            balance: Units::ZERO,
+            unbilled: Units::new(148),
+            reserved: Units::ZERO,
             fingerprint: Default::default(),
             metadata: Metadata {
                 category: Some(Category::Usage),
@@ -173,7 +174,7 @@ mod tests {
         }
     }
 
-    fn refund(amount: i64) -> Entry {
+    fn refund(amount: Units) -> Entry {
         let given_back = GivenBack { total: amount, ..GivenBack::default() };
         Entry { data: EntryData::Refunded { to: RefundedTo::Unbilled, amount, given_back }, ..charge() }
     }
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn for_spreadsheets_no_text_begins_like_a_formula() {
         let euros = Denomination { currency: "EUR".to_owned(), decimals: 5, minor_digits: 2 };
-        let refund = Entry { refers_to: "@call-1".to_owned(), request_id: "-r".to_owned(), ..refund(148) };
+        let refund = Entry { refers_to: "@call-1".to_owned(), request_id: "-r".to_owned(), ..refund(Units::new(148)) };
         let mut writer = UsageWriter::new(Vec::new(), true).unwrap();
         writer.write(3, 17, &refund, &euros).unwrap();
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();
@@ -232,7 +233,7 @@ mod tests {
 
     #[test]
     fn refunds_are_negative_so_that_the_column_adds_up() {
-        let text = written(&[charge(), refund(100)]);
+        let text = written(&[charge(), refund(Units::new(100))]);
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 3);
         assert!(lines[2].contains(",refund,") && lines[2].contains(",-0.001,"), "{}", lines[2]);

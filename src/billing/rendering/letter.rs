@@ -10,6 +10,7 @@ use super::texts::clean;
 use super::{Denomination, FormError, Imprint, receipt};
 use crate::document::{Document, DocumentKind, Issuer};
 use crate::payments::PaymentInFull;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// Where the paper itself is.
@@ -58,7 +59,7 @@ impl Letter {
         let of_day = texts.with("letter-of-day", &[("name", &sheet.name()), ("day", &dates.day(document.issued_at))]);
         letter.paragraphs = vec![of_day];
         letter.enclose(enclosure, &texts);
-        if document.kind == DocumentKind::Invoice && document.amount_to_pay > 0 {
+        if document.kind == DocumentKind::Invoice && document.amount_to_pay > Units::ZERO {
             letter.payment = document.issuer.payment.iter().map(|line| clean(line)).collect();
         }
         Ok(letter)
@@ -68,7 +69,7 @@ impl Letter {
     ///
     /// # Errors
     /// If the document's time zone is not known.
-    pub fn reminder(document: &Document, open: i64, now: UnixMillis, enclosure: &Enclosure) -> Result<Self, FormError> {
+    pub fn reminder(document: &Document, open: Units, now: UnixMillis, enclosure: &Enclosure) -> Result<Self, FormError> {
         let texts = Texts::of(&document.customer.language);
         let sheet = Sheet::of(document)?;
         let mut letter = Self::about(&sheet, &document.issuer, &texts);

@@ -11,6 +11,7 @@ use super::texts::Texts;
 use super::texts::clean;
 use super::{FormError, Imprint};
 use crate::payments::PaymentInFull;
+use domain::money::Units;
 
 /// The name of the layout of its JSON.
 const FORMAT: &str = "tollgate.receipt/1";
@@ -50,12 +51,12 @@ fn said(text: &str) -> Option<&str> {
 }
 
 /// What a payment pays, by invoice.
-fn pays(payment: &PaymentInFull) -> BTreeMap<&str, i64> {
-    let mut pays = BTreeMap::new();
+fn pays(payment: &PaymentInFull) -> BTreeMap<&str, Units> {
+    let mut pays: BTreeMap<_, Units> = BTreeMap::new();
     for part in &payment.parts {
         *pays.entry(part.invoice.as_str()).or_default() += part.amount;
     }
-    pays.retain(|_, amount| *amount != 0);
+    pays.retain(|_, amount| !amount.is_zero());
     pays
 }
 
@@ -111,7 +112,7 @@ pub(super) fn sheet(imprint: &Imprint, in_full: &PaymentInFull) -> Result<Sheet,
     let received = dates.day(payment.received_at);
     let shown = |amount| texts.number(&imprint.money.shown(amount));
     let note = match payment.reversed {
-        0 => texts.with("received-on", &[("day", &received)]),
+        Units::ZERO => texts.with("received-on", &[("day", &received)]),
         reversed => texts.with("received-and-reversed", &[("day", &received), ("amount", &shown(reversed))]),
     };
     let mut facts = Vec::new();
@@ -154,7 +155,7 @@ fn what_it_pays(imprint: &Imprint, in_full: &PaymentInFull, texts: &Texts) -> Pa
     let (payment, money, pays) = (&in_full.payment, &imprint.money, pays(in_full));
     let amounts = pays.values().copied().chain([payment.amount, payment.unallocated(), payment.reversed]);
     let column = money.digits_for(amounts);
-    let sum = |label: String, amount: i64, weight| Sum { label, amount: money.line(amount, column), weight };
+    let sum = |label: String, amount: Units, weight| Sum { label, amount: money.line(amount, column), weight };
     let mut sums = Vec::new();
     for (number, amount) in pays {
         let label = match number {
@@ -164,7 +165,7 @@ fn what_it_pays(imprint: &Imprint, in_full: &PaymentInFull, texts: &Texts) -> Pa
         sums.push(sum(label, amount, Weight::Plain));
     }
     for (label, amount) in [("payment-taken-back", payment.reversed), ("pays-nothing-yet", payment.unallocated())] {
-        if amount != 0 {
+        if !amount.is_zero() {
             sums.push(sum(texts.text(label), amount, Weight::Plain));
         }
     }

@@ -4,6 +4,7 @@ use super::page_model::{Sheet, Sum, Weight};
 use super::*;
 use crate::document::{Adjustment, Cause, Document, DocumentKind, Exemption, Issuer, Item, OpenInvoice, Party, Relief, Wallet};
 use crate::tax::TaxLine;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 #[path = "../../../tests/support/documents.rs"]
@@ -180,7 +181,7 @@ fn a_statement_lists_the_invoices_that_are_open() {
     document.open_invoices = vec![OpenInvoice {
         number: "INV-2026-000099".to_owned(),
         due_at: documents::at("2026-11-15T11:00:00Z"),
-        open: documents::euros("70"),
+        open: Units::new(documents::euros("70").get()),
     }];
     let sheet = sheet(&document);
     assert_eq!(sheet.summary.note, "Open invoices: EUR 70.00");
@@ -193,7 +194,7 @@ fn a_statement_lists_the_invoices_that_are_open() {
 #[test]
 fn a_debt_is_brought_forward_once_and_says_where_its_charges_are_listed() {
     let mut document = documents::bill_with_both_parts();
-    (document.credit_applied, document.brought_forward) = (0, documents::euros("8.67"));
+    (document.credit_applied, document.brought_forward) = (Units::ZERO, documents::euros("8.67"));
     (document.total, document.amount_to_pay) = (documents::euros("108.67"), documents::euros("108.67"));
     let sheet = sheet(&document);
     let expected = "Brought forward, owed from before (listed in part 2 and on earlier statements): 8.67";
@@ -211,7 +212,7 @@ fn a_debt_is_brought_forward_once_and_says_where_its_charges_are_listed() {
 fn a_correction_says_why() {
     let mut document = documents::invoice_with_a_debt();
     document.adjustments =
-        vec![Adjustment { time: documents::at("2026-11-20T12:00:00Z"), amount: documents::euros("-8.67"), reason: "A fee".to_owned() }];
+        vec![Adjustment { time: documents::at("2026-11-20T12:00:00Z"), amount: (documents::euros("-8.67")), reason: "A fee".to_owned() }];
     let sheet = sheet(&document);
     assert!(sums(&sheet, 0).iter().any(|sum| sum.starts_with("Brought forward, owed from before (see the corrections")));
     assert_eq!(sums(&sheet, 1), ["Correction of 20 November 2026: A fee: \u{2212}8.67"]);

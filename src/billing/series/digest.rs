@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use crate::BillingError;
 use crate::digest::{Fields, to_hex};
 use crate::store::Columns;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// All that the digest of an issued document covers, but for the digest before it.
@@ -24,14 +25,14 @@ pub struct Covered {
     pub kind: String,
     pub cause: String,
     pub cut_at: UnixMillis,
-    pub total: i64,
-    pub amount_to_pay: i64,
+    pub total: Units,
+    pub amount_to_pay: Units,
     pub refers_to: i64,
     pub content: String,
     pub issued_at: UnixMillis,
     pub due_at: UnixMillis,
-    pub tax_contained: i64,
-    pub tax_on_deducted: i64,
+    pub tax_contained: Units,
+    pub tax_on_deducted: Units,
     pub frozen: String,
     pub customer_digest: String,
 }
@@ -57,14 +58,14 @@ impl Covered {
             kind: row.try_get("kind")?,
             cause: row.try_get("cause")?,
             cut_at: row.instant("cut_at")?,
-            total: row.try_get("total")?,
-            amount_to_pay: row.try_get("amount_to_pay")?,
+            total: row.units("total")?,
+            amount_to_pay: row.units("amount_to_pay")?,
             refers_to: row.try_get("refers_to")?,
             content,
             issued_at: row.instant("issued_at")?,
             due_at: row.instant("due_at")?,
-            tax_contained: row.try_get("tax_contained")?,
-            tax_on_deducted: row.try_get("tax_on_deducted")?,
+            tax_contained: row.units("tax_contained")?,
+            tax_on_deducted: row.units("tax_on_deducted")?,
             frozen: row.try_get("frozen")?,
             customer_digest: row.try_get("customer_digest")?,
         }))
@@ -76,8 +77,8 @@ impl Covered {
         let mut fields = Fields::of("tollgate document 1");
         fields.text(&self.prefix).number(self.place).text(&self.number).number(self.document);
         fields.text(&self.account).number(self.bill).text(&self.kind).text(&self.cause).number(self.cut_at.get());
-        fields.number(self.total).number(self.amount_to_pay).number(self.refers_to).text(&self.content);
-        fields.number(self.issued_at.get()).number(self.due_at.get()).number(self.tax_contained).number(self.tax_on_deducted);
+        fields.number(self.total.get()).number(self.amount_to_pay.get()).number(self.refers_to).text(&self.content);
+        fields.number(self.issued_at.get()).number(self.due_at.get()).number(self.tax_contained.get()).number(self.tax_on_deducted.get());
         fields.text(&self.frozen).text(&self.customer_digest).text(previous);
         fields.hex()
     }
@@ -133,7 +134,7 @@ mod tests {
         let changed = [
             Covered { due_at: UnixMillis::new(1), ..document.clone() },
             Covered { issued_at: UnixMillis::new(1), ..document.clone() },
-            Covered { tax_contained: 1, ..document.clone() },
+            Covered { tax_contained: Units::new(1), ..document.clone() },
             Covered { content: "1".into(), ..document.clone() },
             Covered { frozen: "1".into(), ..document.clone() },
             Covered { customer_digest: "1".into(), ..document.clone() },

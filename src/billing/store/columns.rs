@@ -3,16 +3,24 @@
 use sqlx::any::AnyRow;
 use sqlx::{ColumnIndex, Row};
 
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// Reads a column as what it means.
 pub trait Columns {
     /// An instant.
     fn instant(&self, column: impl ColumnIndex<AnyRow>) -> Result<UnixMillis, sqlx::Error>;
+
+    /// An amount.
+    fn units(&self, column: impl ColumnIndex<AnyRow>) -> Result<Units, sqlx::Error>;
 }
 
 impl Columns for AnyRow {
     fn instant(&self, column: impl ColumnIndex<AnyRow>) -> Result<UnixMillis, sqlx::Error> {
         self.try_get(column).map(UnixMillis::new)
+    }
+
+    fn units(&self, column: impl ColumnIndex<AnyRow>) -> Result<Units, sqlx::Error> {
+        self.try_get(column).map(Units::new)
     }
 }

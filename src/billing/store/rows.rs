@@ -13,6 +13,7 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
 use super::Dialect;
 use crate::BillingError;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// The most rows in one statement to PostgreSQL.
@@ -60,6 +61,12 @@ impl From<i64> for Value<'_> {
 impl From<UnixMillis> for Value<'_> {
     fn from(at: UnixMillis) -> Self {
         Self::Number(at.get())
+    }
+}
+
+impl From<Units> for Value<'_> {
+    fn from(amount: Units) -> Self {
+        Self::Number(amount.get())
     }
 }
 

@@ -1,7 +1,7 @@
 //! What differs from what it should be, in words for people.
 
 use domain::account::{Account, Profile, Reservation};
-use domain::money::format_units;
+use domain::money::{Units, format_units};
 use domain::time::UnixMillis;
 
 use crate::projection::{AccountState, Total};
@@ -27,7 +27,7 @@ fn instant(at: &UnixMillis) -> String {
 
 /// How one account differs from another.
 pub(super) fn of_account(found: &Account, expected: &Account) -> String {
-    let amount = |units: &i64| format_units(*units, expected.decimals, expected.minor_digits);
+    let amount = |units: &Units| format_units(*units, expected.decimals, expected.minor_digits);
     differing!(
         Account, found, expected,
         status: words, mode: words, non_usage_billing: words, decimals: ToString::to_string, minor_digits: ToString::to_string,
@@ -41,8 +41,8 @@ pub(super) fn of_account(found: &Account, expected: &Account) -> String {
 /// How an account in SQL differs from another.
 pub(super) fn of_state(found: &AccountState, expected: &AccountState) -> String {
     let Account { decimals, minor_digits, .. } = expected.account;
-    let amount = |units: &i64| format_units(*units, decimals, minor_digits);
-    let threshold = |units: &Option<i64>| units.as_ref().map_or_else(|| "none".to_owned(), amount);
+    let amount = |units: &Units| format_units(*units, decimals, minor_digits);
+    let threshold = |units: &Option<Units>| units.as_ref().map_or_else(|| "none".to_owned(), amount);
     let of_account = of_account(&found.account, &expected.account);
     let others = differing!(
         AccountState, found, expected,
@@ -54,7 +54,7 @@ pub(super) fn of_state(found: &AccountState, expected: &AccountState) -> String 
 
 /// How the settings of an account differ from others.
 pub(super) fn of_profile(found: &Profile, expected: &Profile) -> String {
-    let threshold = |units: &Option<i64>| units.map_or_else(|| "none".to_owned(), |units| format!("{units} units"));
+    let threshold = |units: &Option<Units>| units.map_or_else(|| "none".to_owned(), |units| format!("{units} units"));
     differing!(
         Profile, found, expected,
         name: |name: &String| format!("{name:?}"), low_credit_threshold: threshold, created_at: instant,
@@ -66,7 +66,7 @@ pub(super) fn of_total(found: &Total, expected: &Total) -> String {
     let optional = |value: &Option<rust_decimal::Decimal>| value.map_or_else(|| "none".to_owned(), |value| value.to_string());
     differing!(
         Total, found, expected,
-        amount: |units: &i64| format!("{units} units"), quantity: optional, count: ToString::to_string, first_at: instant,
+        amount: |units: &Units| format!("{units} units"), quantity: optional, count: ToString::to_string, first_at: instant,
         last_at: instant, description: |text: &String| format!("{text:?}"), unit_price: optional,
     )
 }
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn only_what_differs_is_said_with_amounts_as_decimals() {
         let expected = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 4, 2));
-        let found = Account { balance: -15_050, mode: Mode::Postpaid, ..expected };
+        let found = Account { balance: Units::new(-15_050), mode: Mode::Postpaid, ..expected };
         assert_eq!(of_account(&found, &expected), "mode is postpaid, and should be prepaid; balance is -1.505, and should be 0.00");
     }
 }

@@ -6,6 +6,7 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row};
 use super::{Findings, Place, VerifyError};
 use crate::document::Document;
 use crate::kinds::{BILLS, ITEMS};
+use domain::money::Units;
 
 /// Compares all documents.
 pub(super) async fn compare(connection: &mut AnyConnection, findings: &mut Findings) -> Result<(), VerifyError> {
@@ -46,7 +47,7 @@ async fn every_document_adds_up(connection: &mut AnyConnection, findings: &mut F
             _ if !held.is_empty() => Some(format!("is held back: {held}")),
             (_, None) => Some("has a document, and was never cut".to_owned()),
             (Err(error), _) => Some(format!("has a document that cannot be read: {error}")),
-            (Ok(document), Some(closed)) => sums(&document, closed, row.try_get::<i64, _>("dropped_at")? == 0),
+            (Ok(document), Some(closed)) => sums(&document, Units::new(closed), row.try_get::<i64, _>("dropped_at")? == 0),
         };
         if let Some(problem) = problem {
             findings.add(Place::Documents, None, format!("{account} bill {bill}"), problem);
@@ -56,7 +57,7 @@ async fn every_document_adds_up(connection: &mut AnyConnection, findings: &mut F
 }
 
 /// What does not add up in a document whose bill closed so much. One that is no longer kept has no lines.
-fn sums(document: &Document, closed: i64, has_lines: bool) -> Option<String> {
+fn sums(document: &Document, closed: Units, has_lines: bool) -> Option<String> {
     let items = if has_lines { document.items.iter().map(|item| item.amount).sum() } else { document.items_total };
     let total = document.items_total + document.rounding + document.brought_forward;
     let pairs = [

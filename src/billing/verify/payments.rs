@@ -14,6 +14,7 @@ use crate::record::{narrow, number};
 use crate::store::Columns;
 use domain::account::Mode;
 use domain::entry::Entry;
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// Compares all allocations.
@@ -65,7 +66,7 @@ async fn set_aside_is_what_was_changed(connection: &mut AnyConnection, findings:
     let mut rows = sqlx::query(sql).fetch(connection);
     while let Some(row) = rows.try_next().await? {
         let (account, credit): (String, i64) = (row.try_get("account")?, row.try_get("credit")?);
-        let (noted, changed): (i64, i64) = (row.try_get("noted")?, row.try_get("changed")?);
+        let (noted, changed): (i64, i64) = (row.units("noted")?.get(), row.units("changed")?.get());
         let problem = format!("says that {noted} is set aside, and what changed it says {changed}");
         findings.add(Place::Documents, None, format!("{account} credit {credit}"), problem);
     }
@@ -96,8 +97,9 @@ async fn receivables_tie_to_the_ledger(connection: &mut AnyConnection, findings:
                AS BIGINT) AS set_aside FROM accounts LEFT JOIN dues ON dues.account = accounts.account";
     let mut rows = sqlx::query(sql).fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        let (balance, open, set_aside): (i64, i64, i64) = (row.try_get("balance")?, row.try_get("open")?, row.try_get("set_aside")?);
-        let (mode, due): (i64, i64) = (row.try_get("mode")?, row.try_get("due")?);
+        let (balance, open, set_aside): (i64, i64, i64) =
+            (row.units("balance")?.get(), row.units("open")?.get(), row.units("set_aside")?.get());
+        let (mode, due): (i64, i64) = (row.try_get("mode")?, row.units("due")?.get());
         let expected = if mode == Mode::Postpaid as i64 { (set_aside - balance - open).max(0) } else { 0 };
         if due != expected {
             let problem = format!("owes {expected} that is on no document, and {due} is noted");
@@ -121,8 +123,8 @@ impl Credited {
     }
 }
 
-fn credit_digest(sequence: i64, request_id: &str, time: UnixMillis, amount: i64) -> [u8; 32] {
-    Fields::of("credit").number(sequence).text(request_id).number(time.get()).number(amount).bytes()
+fn credit_digest(sequence: i64, request_id: &str, time: UnixMillis, amount: Units) -> [u8; 32] {
+    Fields::of("credit").number(sequence).text(request_id).number(time.get()).number(amount.get()).bytes()
 }
 
 /// What is summed up for each account is what is open of its invoices.
@@ -133,7 +135,7 @@ async fn sums_are_of_what_is_open(connection: &mut AnyConnection, findings: &mut
                GROUP BY account HAVING SUM(number) <> 0 OR SUM(amount) <> 0";
     let mut rows = sqlx::query(sql).fetch(connection);
     while let Some(row) = rows.try_next().await? {
-        let (number, amount): (i64, i64) = (row.try_get("number")?, row.try_get("amount")?);
+        let (number, amount): (i64, i64) = (row.try_get("number")?, row.units("amount")?.get());
         let problem = format!("has a sum of its open invoices that is too high by {amount} and by {number} of them");
         findings.add(Place::Documents, None, row.try_get::<String, _>("account")?, problem);
     }
@@ -160,7 +162,7 @@ async fn credits_are_what_came_in(connection: &mut AnyConnection, credited: &Cre
         }
         let request_id: String = row.try_get("request_id")?;
         if let Some((_, sum)) = &mut of {
-            sum.add(credit_digest(row.try_get("sequence")?, &request_id, row.instant("time")?, row.try_get("amount")?));
+            sum.add(credit_digest(row.try_get("sequence")?, &request_id, row.instant("time")?, row.units("amount")?));
         }
     }
     tell(of);

@@ -11,21 +11,21 @@ use crate::grpc::v1::{
 };
 
 /// Millionths: what amounts are added up in.
-pub type Units = i64;
+pub type Millionths = i64;
 
 /// An outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// So much was charged.
-    Charged(Units),
+    Charged(Millionths),
     /// So much was charged of a reservation, and so much reserved anew.
-    Reported(Units, Units),
+    Reported(Millionths, Millionths),
     /// So much was reserved.
-    Reserved(Units),
+    Reserved(Millionths),
     /// A reservation was given back.
     Released,
     /// So much of a charge was given back.
-    Refunded(Units),
+    Refunded(Millionths),
     /// The mode was changed.
     Converted,
     /// The mode was that already.
@@ -117,7 +117,7 @@ pub fn authorize(answer: &AuthorizeResponse) -> Result<Outcome, Failure> {
 }
 
 /// What was charged, and what is reserved then.
-fn charge(kind: Kind, charged: Units, reserved: Option<Units>) -> Outcome {
+fn charge(kind: Kind, charged: Millionths, reserved: Option<Millionths>) -> Outcome {
     match kind {
         Kind::Report => Outcome::Reported(charged, reserved.unwrap_or_default()),
         _ => Outcome::Charged(charged),
@@ -168,19 +168,19 @@ pub fn streamed(kind: Kind, told: Option<&Told>) -> Result<Outcome, Failure> {
 }
 
 /// An amount of an answer.
-pub fn units(money: Option<&Money>) -> Result<Units, Failure> {
+pub fn units(money: Option<&Money>) -> Result<Millionths, Failure> {
     units_of(money.map_or("", |money| &money.amount)).ok_or_else(Failure::nonsense)
 }
 
 /// A decimal, in millionths; `None` if it is no decimal, or has more decimals than the service keeps.
-pub fn units_of(text: &str) -> Option<Units> {
+pub fn units_of(text: &str) -> Option<Millionths> {
     let decimal = Decimal::from_str_exact(text).ok()?;
     let missing = 6_u32.checked_sub(decimal.scale())?;
     i64::try_from(decimal.mantissa().checked_mul(10_i128.pow(missing))?).ok()
 }
 
 /// An amount, for people.
-pub fn decimal(units: Units) -> String {
+pub fn decimal(units: Millionths) -> String {
     rust_decimal::Decimal::new(units, 6).normalize().to_string()
 }
 

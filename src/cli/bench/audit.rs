@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
-use super::answer::{Units, decimal, units_of};
+use super::answer::{Millionths, decimal, units_of};
 use super::books::{Books, Told};
 use super::journal::{self, Pages};
 use super::operation::Writer;
@@ -34,9 +34,9 @@ const ENTRIES_OF_A_CONVERSION: u64 = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// Its balance less what is unbilled.
-    pub current_balance: Units,
+    pub current_balance: Millionths,
     /// What is reserved.
-    pub reserved: Units,
+    pub reserved: Millionths,
     /// How many entries have moved its money.
     pub sequence: u64,
 }

@@ -5,26 +5,26 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::answer::{Failure, Outcome, Units};
+use super::answer::{Failure, Millionths, Outcome};
 use super::mix::Kind;
 use super::operation::{Operation, RESERVED_CENTS};
 
 /// What each reservation is of.
-const RESERVED: Units = RESERVED_CENTS as Units * 10_000;
+const RESERVED: Millionths = RESERVED_CENTS as Millionths * 10_000;
 
 /// What the clients were told of one account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Told {
     /// The sum of charges.
-    pub charged: Units,
+    pub charged: Millionths,
     /// Their number.
     pub charges: u64,
     /// The sum of what was given back of them.
-    pub refunded: Units,
+    pub refunded: Millionths,
     /// How often.
     pub refunds: u64,
     /// The sum of reservations that were made and not settled.
-    pub reserved: Units,
+    pub reserved: Millionths,
     /// How often the mode was changed.
     pub conversions: u64,
 }

@@ -1,6 +1,6 @@
 //! An account's part of the journal, read back to where a run began, and proved whole on the way.
 
-use super::answer::{Failure, Units, decimal, units};
+use super::answer::{Failure, Millionths, decimal, units};
 use super::books::Told;
 use crate::cli::client::Client;
 use crate::cli::failure::explain;
@@ -27,10 +27,10 @@ pub struct Found {
     /// How many there are that moved money.
     pub entries: u64,
     charges: u64,
-    charged: Units,
+    charged: Millionths,
     flaws: Vec<String>,
     /// The number, and what stood before, of the entry that was read last: the next older one must end there.
-    newer: Option<(u64, [Units; 2])>,
+    newer: Option<(u64, [Millionths; 2])>,
 }
 
 /// Reads an account's entries that moved money, down to the one after `since`. `None` if the pages did not suffice.

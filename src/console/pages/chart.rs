@@ -1,5 +1,6 @@
 //! Credit over time, drawn: a line that steps from day to day, and the same as a table for who does not see it.
 
+use domain::money::Units;
 use jiff::civil::Date;
 
 use crate::locale::Locale;
@@ -40,18 +41,18 @@ impl Chart {
         let (_, at_last) = later.last()?;
         let amounts = || days.iter().map(|(_, amount)| *amount);
         // Zero is always in the picture.
-        let (lowest, highest) = (amounts().min()?.min(0), amounts().max()?.max(0));
+        let (lowest, highest) = (amounts().min()?.min(Units::ZERO), amounts().max()?.max(Units::ZERO));
         let span = days_between(*first, *today).max(1.0);
-        let height = (highest.saturating_sub(lowest)).max(1);
+        let height = highest.saturating_sub(lowest).max(Units::new(1));
         let x = |day: Date| WIDTH * days_between(*first, day) / span;
         #[allow(clippy::cast_precision_loss, reason = "a place on a screen")]
-        let y = |amount: i64| HEIGHT * (highest.saturating_sub(amount)) as f64 / height as f64;
+        let y = |amount: Units| HEIGHT * highest.saturating_sub(amount).get() as f64 / height.get() as f64;
         let mut line = format!("M0 {:.1}", y(*at_first));
         for (day, amount) in later {
             line += &format!("H{:.1}V{:.1}", x(*day), y(*amount));
         }
         line += &format!("H{WIDTH:.1}");
-        let area = format!("{line}V{zero:.1}H0Z", zero = y(0));
+        let area = format!("{line}V{zero:.1}H0Z", zero = y(Units::ZERO));
         let money = |amount| locale.money(*unit, amount);
         let summary = locale.text_with(
             "chart-summary",
@@ -64,12 +65,13 @@ impl Chart {
                 ("lowest", &money(amounts().min()?)),
             ],
         );
-        let mut rows: Vec<_> = days.iter().map(|(day, amount)| (locale.date(*day), locale.amount(*unit, *amount), *amount < 0)).collect();
+        let mut rows: Vec<_> =
+            days.iter().map(|(day, amount)| (locale.date(*day), locale.amount(*unit, *amount), *amount < Units::ZERO)).collect();
         rows.reverse();
         Some(Self {
             area,
             line,
-            zero: format!("{:.1}", y(0)),
+            zero: format!("{:.1}", y(Units::ZERO)),
             highest: money(highest),
             lowest: money(lowest),
             from: locale.date(*first),
@@ -100,8 +102,9 @@ mod tests {
     fn a_line_steps_from_day_to_day_and_zero_is_in_the_picture() {
         let locale = Locale::new(Language::English, TimeZone::UTC);
         let unit = Unit { currency: Currency::parse("EUR").unwrap(), decimals: 2, minor_digits: 2 };
-        let history = |days: &[(Date, i64)]| CreditHistory { unit, days: days.to_vec(), today: date(2026, 11, 5) };
-        let days = [(date(2026, 10, 26), 10_000), (date(2026, 10, 31), -10_000), (date(2026, 11, 5), 0)];
+        let history = |days: &[(Date, Units)]| CreditHistory { unit, days: days.to_vec(), today: date(2026, 11, 5) };
+        let days = [(date(2026, 10, 26), 10_000), (date(2026, 10, 31), -10_000), (date(2026, 11, 5), 0)]
+            .map(|(day, units)| (day, Units::new(units)));
         let chart = Chart::new(&locale, &history(&days)).unwrap();
         assert_eq!(chart.line, "M0 0.0H500.0V200.0H1000.0V100.0H1000.0");
         assert_eq!((chart.zero.as_str(), chart.highest.as_str(), chart.lowest.as_str()), ("100.0", "100.00\u{a0}EUR", "−100.00\u{a0}EUR"));

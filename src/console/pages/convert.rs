@@ -21,6 +21,7 @@ use billing::MonthBill;
 use billing::sending::look::DocumentSending;
 use domain::account::Mode;
 use domain::command::{Action, Command, LimitChange, Metadata};
+use domain::money::Units;
 use domain::outcome::Verdict;
 use ledger::ListedAccount;
 use service::advice::{Advised, Topic};
@@ -119,7 +120,7 @@ async fn before(
     let offered = match &preview {
         Ok(advised) if mode == Mode::Postpaid && may_set_limit && status == StatusCode::OK => {
             let limit = advised.known.suggestion.as_ref().and_then(|suggestion| suggestion.limit);
-            limit.filter(|_| listed.account.credit_limit(listed.now) == 0)
+            limit.filter(|_| listed.account.credit_limit(listed.now).is_zero())
         }
         _ => None,
     };
@@ -250,7 +251,7 @@ fn changed(visitor: &Visitor, advised: &Advised) -> Change {
     let unit = Unit::of(after);
     let usable = after.usable_credit(decided.outcome.now);
     let before = if decided.decision.verdict == Verdict::Done { decided.decision.amount } else { usable };
-    let final_bill = advised.known.final_bill.filter(|billed| *billed != 0);
+    let final_bill = advised.known.final_bill.filter(|billed| *billed != Units::ZERO);
     Change {
         usable_before: locale.money(unit, before),
         usable_after: locale.money(unit, usable),
@@ -268,7 +269,7 @@ fn said(visitor: &Visitor, advised: &Advised, topic: Topic) -> String {
     let limit = account.credit_limit(advised.decided.outcome.now);
     let suggested = known.suggestion.as_ref().and_then(|suggestion| suggestion.limit);
     let (key, value) = match topic {
-        Topic::LowLimit if limit == 0 => ("advice-no-limit", String::new()),
+        Topic::LowLimit if limit.is_zero() => ("advice-no-limit", String::new()),
         Topic::LowLimit if suggested.is_some() => ("advice-low-limit", money(suggested.unwrap_or_default())),
         Topic::LowLimit => ("advice-low-limit-balance", money(account.balance)),
         Topic::Timing => (timing(known.last_month, known.day <= FIRST_WEEK), String::new()),

@@ -119,7 +119,7 @@ impl Row {
             at: locale.instant(charge.at),
             text: charge.text.clone(),
             amount: money(charge.amount),
-            left: charge.left.filter(|left| *left > 0).map(money).unwrap_or_default(),
+            left: charge.left.filter(|left| left.is_positive()).map(money).unwrap_or_default(),
             is_reused: charge.left.is_none(),
             typed: fields.get(&amount_field(&charge.id)).to_owned(),
             is_ticked: fields.all("charge").any(|id| is_of(charge, id)),

@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use domain::entry::{Entry, EntryKind};
+use domain::money::Units;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
@@ -109,7 +110,7 @@ pub fn rows(locale: &Locale, unit: Unit, entries: Vec<(EntryPlace, Entry)>) -> V
 }
 
 /// What an entry did to the account's net position. What a cut moves from unbilled to the balance changes nothing there.
-fn net(entry: &Entry) -> i64 {
+fn net(entry: &Entry) -> Units {
     let movement = entry.data.movement();
     movement.balance.saturating_sub(movement.unbilled)
 }
@@ -120,14 +121,14 @@ fn row(locale: &Locale, unit: Unit, entry: Entry) -> Row {
     let text = texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · ");
     let net = net(&entry);
     // A reservation and a cut show the amount itself.
-    let shown = if net == 0 { entry.amount() } else { net };
+    let shown = if net.is_zero() { entry.amount() } else { net };
     Row {
         at: locale.instant(entry.time),
         machine: locale.machine(entry.time),
         kind: format!("entry-{}", entry.kind() as u8),
         text,
-        amount: if shown == 0 { String::new() } else { locale.amount(unit, shown) },
-        is_negative: net < 0,
+        amount: if shown.is_zero() { String::new() } else { locale.amount(unit, shown) },
+        is_negative: net < Units::ZERO,
         balance: locale.amount(unit, entry.balance),
         actor: metadata.actor.clone(),
         charge: if entry.kind().is_charge() { entry.request_id } else { String::new() },

@@ -6,6 +6,7 @@
 use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::{Redirect, Response};
+use domain::money::Units;
 
 use super::invoices::{Standing, kind_key, path_of_document, title_of};
 use super::mails::{Row as MailRow, few};
@@ -92,7 +93,7 @@ pub async fn show(
             particulars.push(("open-amount", money(stored.open_amount)));
         }
     }
-    if document.tax_contained() != 0 {
+    if !document.tax_contained().is_zero() {
         particulars.push(("tax-contained", money(document.tax_contained())));
     }
     let may_send = visitor.may_on(Permission::SendMail, &document.account);
@@ -123,7 +124,7 @@ pub async fn show(
             && document.kind == DocumentKind::Invoice
             && visitor.may_on(Permission::Refund, &document.account),
         can_send: may_send && is_issued && stored.is_kept,
-        can_remind: may_send && is_issued && stored.is_kept && stored.open_amount > 0,
+        can_remind: may_send && is_issued && stored.is_kept && stored.open_amount > Units::ZERO,
     })
 }
 

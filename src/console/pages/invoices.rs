@@ -121,7 +121,7 @@ impl Standing {
             DocumentState::Draft if stored.needs_approval => "to-approve",
             DocumentState::Draft => "draft",
             DocumentState::Issued if !is_invoice => "issued",
-            DocumentState::Issued if stored.open_amount == 0 => "paid",
+            DocumentState::Issued if stored.open_amount.is_zero() => "paid",
             DocumentState::Issued if stored.document.due_at.is_some_and(|due_at| due_at < now) => "overdue",
             DocumentState::Issued => "open",
         })
@@ -337,7 +337,7 @@ impl Row {
             due: document.due_at.filter(|_| document.issued_at.is_some()).map(|at| locale.day(at)).unwrap_or_default(),
             standing,
             total: format!("{}\u{a0}{}", amount(document.total), document.currency),
-            open: if stored.open_amount == 0 { String::new() } else { amount(stored.open_amount) },
+            open: if stored.open_amount.is_zero() { String::new() } else { amount(stored.open_amount) },
             needs_approval: stored.needs_approval,
             remark,
         }

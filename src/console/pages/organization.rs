@@ -25,6 +25,7 @@ use billing::payments::PaymentFilter;
 use billing::sending::look::MailFilter;
 use billing::{DocumentFilter, DocumentState};
 use domain::account::{Mode, Status};
+use domain::money::Units;
 use ledger::{EntryFilter, ListedAccount};
 use service::credit::Unit;
 use service::error::Error;
@@ -196,7 +197,7 @@ async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) ->
         let state = match (stored.state, document.kind) {
             (DocumentState::Draft, _) => "draft",
             (DocumentState::Held, _) => "held",
-            (DocumentState::Issued, DocumentKind::Invoice) if stored.open_amount == 0 => "paid",
+            (DocumentState::Issued, DocumentKind::Invoice) if stored.open_amount.is_zero() => "paid",
             (DocumentState::Issued, DocumentKind::Invoice) if is_overdue => "overdue",
             (DocumentState::Issued, DocumentKind::Invoice) => "open",
             (DocumentState::Issued, _) => "issued",
@@ -211,7 +212,7 @@ async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) ->
             },
             day: locale.day(document.period_to),
             total: locale.money(unit, document.total),
-            open: if stored.open_amount > 0 { locale.money(unit, stored.open_amount) } else { String::new() },
+            open: if stored.open_amount > Units::ZERO { locale.money(unit, stored.open_amount) } else { String::new() },
             state,
         }
     });
@@ -221,7 +222,7 @@ async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) ->
             href: path_of_payment(&listed.id, &payment.request_id),
             day: locale.day(payment.received_at),
             amount: locale.money(unit, payment.amount),
-            unallocated: if left > 0 { locale.money(unit, left) } else { String::new() },
+            unallocated: if left > Units::ZERO { locale.money(unit, left) } else { String::new() },
             kind: if payment.kind == domain::entry::EntryKind::ToppedUp { "top-up" } else { "payment" },
             id: payment.request_id,
         }

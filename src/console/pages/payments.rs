@@ -21,7 +21,7 @@ use crate::visitor::Visitor;
 use access::Permission;
 use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
 use domain::entry::EntryKind;
-use domain::money::format_units;
+use domain::money::{Units, format_units};
 use domain::time::UnixMillis;
 use service::papers::{Form, Paper};
 use service::payments::PaymentPage;
@@ -172,7 +172,7 @@ fn kind_key(kind: EntryKind) -> &'static str {
 impl Row {
     fn new(locale: &Locale, of: &Payment) -> Self {
         let amount = |units| locale.units(units, of.decimals, of.minor_digits);
-        let unless_zero = |units| if units == 0 { String::new() } else { amount(units) };
+        let unless_zero = |units: Units| if units.is_zero() { String::new() } else { amount(units) };
         Self {
             href: path_of_payment(&of.account, &of.request_id),
             account: of.account.clone(),
@@ -201,11 +201,11 @@ pub async fn one(
     let PaymentInFull { payment, parts, reversals } = found;
     let amount = |units| locale.units(units, payment.decimals, payment.minor_digits);
     let who = |actor: &str, reason: &str| [actor, reason].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(": ");
-    let part = |what: &str, at: UnixMillis, units: i64, who: String| Part {
+    let part = |what: &str, at: UnixMillis, units: Units, who: String| Part {
         what: what.to_owned(),
         at: locale.instant(at),
         amount: amount(units),
-        is_negative: units < 0,
+        is_negative: units < Units::ZERO,
         who,
     };
     let mut particulars = vec![
@@ -216,8 +216,8 @@ pub async fn one(
         ("not-allocated", amount(payment.unallocated())),
     ];
     let said = [
-        ("taken-back", if payment.reversed == 0 { String::new() } else { amount(payment.reversed) }),
-        ("set-aside", if payment.set_aside == 0 { String::new() } else { amount(payment.set_aside) }),
+        ("taken-back", if payment.reversed.is_zero() { String::new() } else { amount(payment.reversed) }),
+        ("set-aside", if payment.set_aside.is_zero() { String::new() } else { amount(payment.set_aside) }),
         ("payment-method", payment.details.method.clone()),
         ("payment-reference", payment.details.reference.clone()),
         ("payment-remark", payment.details.remark.clone()),

@@ -16,7 +16,7 @@ use crate::navigation::RECEIVABLES;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use billing::AccountReceivables;
-use domain::money::{MAX_DECIMALS, format_units};
+use domain::money::{MAX_DECIMALS, Units, format_units};
 use service::receivables::ReceivablesPage;
 
 /// How many rows a page has.
@@ -77,19 +77,19 @@ struct Amount {
 }
 
 impl Amount {
-    fn new(locale: &Locale, units: i64, decimals: u8, minor_digits: u8) -> Self {
-        Self { text: locale.units(units, decimals, minor_digits), is_zero: units == 0, is_negative: units < 0 }
+    fn new(locale: &Locale, units: Units, decimals: u8, minor_digits: u8) -> Self {
+        Self { text: locale.units(units, decimals, minor_digits), is_zero: units.is_zero(), is_negative: units < Units::ZERO }
     }
 }
 
 /// What stands in the columns of an account.
-fn columns(of: &AccountReceivables) -> [i64; COLUMNS] {
+fn columns(of: &AccountReceivables) -> [Units; COLUMNS] {
     let [not_due, first, second, third, older] = of.buckets;
     [of.total(), not_due, first, second, third, older, of.not_invoiced, -of.unallocated]
 }
 
 /// How much of it is overdue.
-fn overdue(of: &AccountReceivables) -> i64 {
+fn overdue(of: &AccountReceivables) -> Units {
     of.buckets.iter().skip(1).sum()
 }
 
@@ -136,10 +136,10 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
 
 /// What all of a currency sums up to. Accounts of one currency may have different decimals.
 fn totals(locale: &Locale, receivables: &[AccountReceivables]) -> BTreeMap<String, [Amount; COLUMNS]> {
-    let mut sums: BTreeMap<String, (u8, [i64; COLUMNS])> = BTreeMap::new();
+    let mut sums: BTreeMap<String, (u8, [Units; COLUMNS])> = BTreeMap::new();
     for of in receivables {
         let finer = 10_i64.pow(u32::from(MAX_DECIMALS.saturating_sub(of.decimals)));
-        let (_, sum) = sums.entry(of.currency.clone()).or_insert((of.minor_digits, [0; COLUMNS]));
+        let (_, sum) = sums.entry(of.currency.clone()).or_insert((of.minor_digits, [Units::ZERO; COLUMNS]));
         for (sum, units) in sum.iter_mut().zip(columns(of)) {
             *sum = sum.saturating_add(units.saturating_mul(finer));
         }
@@ -197,10 +197,10 @@ mod tests {
     use crate::texts::Language;
     use jiff::tz::TimeZone;
 
-    fn owing(account: &str, currency: &str, decimals: u8, buckets: [i64; 5], unallocated: i64) -> AccountReceivables {
+    fn owing(account: &str, currency: &str, decimals: u8, buckets: [Units; 5], unallocated: Units) -> AccountReceivables {
         let (account, currency, reopened) = (account.to_owned(), currency.to_owned(), Vec::new());
         let name = account.clone();
-        AccountReceivables { account, name, currency, decimals, minor_digits: 2, buckets, not_invoiced: 0, unallocated, reopened }
+        AccountReceivables { account, name, currency, decimals, minor_digits: 2, buckets, not_invoiced: Units::ZERO, unallocated, reopened }
     }
 
     #[test]
@@ -209,9 +209,9 @@ mod tests {
         let found = totals(
             &locale,
             &[
-                owing("a", "EUR", 2, [1_050, 0, 0, 0, 99], 0),
-                owing("b", "EUR", 5, [250_000, 0, 1, 0, 0], 100_000),
-                owing("c", "USD", 2, [0, 700, 0, 0, 0], 0),
+                owing("a", "EUR", 2, [Units::new(1_050), Units::ZERO, Units::ZERO, Units::ZERO, Units::new(99)], Units::ZERO),
+                owing("b", "EUR", 5, [Units::new(250_000), Units::ZERO, Units::new(1), Units::ZERO, Units::ZERO], Units::new(100_000)),
+                owing("c", "USD", 2, [Units::ZERO, Units::new(700), Units::ZERO, Units::ZERO, Units::ZERO], Units::ZERO),
             ],
         );
         let texts = |currency: &str| found[currency].iter().map(|amount| amount.text.clone()).collect::<Vec<_>>();

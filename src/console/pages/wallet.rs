@@ -2,6 +2,7 @@
 
 use crate::locale::Locale;
 use domain::account::{Mode, Status};
+use domain::money::Units;
 use ledger::ListedAccount;
 use service::credit::Credit;
 
@@ -69,9 +70,9 @@ impl Wallet {
             unbilled: money(credit.unbilled),
             reserved: money(credit.reserved),
             due: money(credit.amount_due),
-            is_due: credit.amount_due > 0,
+            is_due: credit.amount_due > Units::ZERO,
             is_postpaid,
-            is_negative: credit.balance < 0,
+            is_negative: credit.balance < Units::ZERO,
             is_low: credit.is_low(listed.profile.low_credit_threshold),
             parts: parts(&credit, money),
         }
@@ -79,13 +80,13 @@ impl Wallet {
 }
 
 /// What there is, by what became of it: of balance and limit, first what is used, then what is left of each.
-fn parts(credit: &Credit, money: impl Fn(i64) -> String) -> Vec<Part> {
-    let own = credit.balance.max(0);
-    let debt = if credit.mode == Mode::Prepaid { credit.balance.saturating_neg().max(0) } else { 0 };
+fn parts(credit: &Credit, money: impl Fn(Units) -> String) -> Vec<Part> {
+    let own = credit.balance.max(Units::ZERO);
+    let debt = if credit.mode == Mode::Prepaid { credit.balance.saturating_neg().max(Units::ZERO) } else { Units::ZERO };
     let used = credit.unbilled.saturating_add(credit.reserved);
     // A customer's own money is used before the limit is.
-    let left_of_own = own.saturating_sub(used).max(0);
-    let left_of_limit = credit.usable.saturating_sub(left_of_own).max(0);
+    let left_of_own = own.saturating_sub(used).max(Units::ZERO);
+    let left_of_limit = credit.usable.saturating_sub(left_of_own).max(Units::ZERO);
     let amounts = [
         ("own-money", left_of_own),
         ("credit-limit", left_of_limit),
@@ -93,11 +94,11 @@ fn parts(credit: &Credit, money: impl Fn(i64) -> String) -> Vec<Part> {
         ("unbilled", credit.unbilled),
         ("debt", debt),
     ];
-    let total = amounts.iter().fold(0_i64, |sum, (_, amount)| sum.saturating_add(*amount)).max(1);
+    let total = amounts.iter().fold(Units::ZERO, |sum, (_, amount)| sum.saturating_add(*amount)).max(Units::new(1));
     let mut from = 0;
     let mut parts = Vec::new();
-    for (name, amount) in amounts.into_iter().filter(|(_, amount)| *amount > 0) {
-        let share = i128::from(amount) * i128::from(WIDTH) / i128::from(total);
+    for (name, amount) in amounts.into_iter().filter(|(_, amount)| *amount > Units::ZERO) {
+        let share = i128::from(amount.get()) * i128::from(WIDTH) / i128::from(total.get());
         let width = i64::try_from(share).unwrap_or(WIDTH).max(4);
         parts.push(Part { name, from, width, amount: money(amount) });
         from += width;
@@ -137,13 +138,15 @@ mod tests {
     #[test]
     fn the_bar_shows_what_usable_credit_is_made_of() {
         let opened = |mode| Account::opened(mode, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 2, 2));
-        let prepaid = Account { balance: 60, permanent_limit: 100, reserved: 40, ..opened(Mode::Prepaid) };
+        let prepaid =
+            Account { balance: Units::new(60), permanent_limit: Units::new(100), reserved: Units::new(40), ..opened(Mode::Prepaid) };
         assert_eq!(bar(prepaid), [("own-money", 125), ("credit-limit", 625), ("reserved", 250)]);
         // The customer lives on the limit.
-        let indebted = Account { balance: -25, permanent_limit: 100, ..opened(Mode::Prepaid) };
+        let indebted = Account { balance: Units::new(-25), permanent_limit: Units::new(100), ..opened(Mode::Prepaid) };
         assert_eq!(bar(indebted), [("credit-limit", 750), ("debt", 250)]);
         // What is due of a postpaid account takes nothing away.
-        let postpaid = Account { balance: -500, permanent_limit: 100, unbilled: 25, ..opened(Mode::Postpaid) };
+        let postpaid =
+            Account { balance: Units::new(-500), permanent_limit: Units::new(100), unbilled: Units::new(25), ..opened(Mode::Postpaid) };
         assert_eq!(bar(postpaid), [("credit-limit", 750), ("unbilled", 250)]);
         assert_eq!(bar(opened(Mode::Prepaid)), []);
     }

@@ -1,6 +1,6 @@
 //! Amounts as commands send them, in the units of an account.
 
-use crate::money::{DecimalAmount, NotAnAmount};
+use crate::money::{DecimalAmount, NotAnAmount, Units};
 use crate::outcome::Refusal;
 
 /// Two amounts of one command; else the earlier in the order of precedence of the reasons against them.
@@ -13,7 +13,7 @@ pub(super) fn both<A, B>(one: Result<A, Refusal>, other: Result<B, Refusal>) -> 
 }
 
 /// In units of an account with that many decimals.
-pub(super) fn units(decimal: DecimalAmount, decimals: u8) -> Result<i64, Refusal> {
+pub(super) fn units(decimal: DecimalAmount, decimals: u8) -> Result<Units, Refusal> {
     decimal.to_units(decimals).map_err(|error| match error {
         NotAnAmount::TooManyDecimals => Refusal::TooManyDecimals,
         NotAnAmount::Malformed | NotAnAmount::OutOfRange => Refusal::AmountOutOfRange,

@@ -4,14 +4,14 @@ use super::{Decided, MAX_OPEN_RESERVATIONS, ReservationChange, ReservationEnd, T
 use crate::account::{Mode, Reservation, Status};
 use crate::command::{Debit, ExcessPolicy, Kind, RemainderPolicy, Reserve};
 use crate::entry::{ChargedFrom, EntryData, EntryKind};
-use crate::money::round_half_up;
+use crate::money::{Units, round_half_up};
 use crate::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
 use crate::time::{Millis, UnixMillis};
 
 /// An amount to reserve, in units.
 struct Wanted {
-    amount: i64,
-    minimum: Option<i64>,
+    amount: Units,
+    minimum: Option<Units>,
     report_after: Millis,
     expires_after: Millis,
 }
@@ -24,7 +24,7 @@ impl Wanted {
     }
 
     /// All of it, or what there is down to the minimum; else what is missing.
-    fn grant(&self, usable: i64, now: UnixMillis) -> Result<Grant, i64> {
+    fn grant(&self, usable: Units, now: UnixMillis) -> Result<Grant, Units> {
         let amount = match self.minimum {
             _ if usable >= self.amount => self.amount,
             Some(minimum) if usable >= minimum => usable,
@@ -98,21 +98,21 @@ pub(super) fn debit(mut transition: Transition<'_>, debit: &Debit) -> Result<Dec
             return Err(reason);
         }
     }
-    let held = open.map_or(0, |reservation| reservation.amount);
+    let held = open.map_or(Units::ZERO, |reservation| reservation.amount);
     let is_own_bill = transition.account.bills_on_its_own(debit.category);
     let price =
         if is_own_bill { amount.max(round_half_up(amount, transition.account.decimals, transition.account.minor_digits)) } else { amount };
-    let excess = (price - held).max(0);
+    let excess = (price - held).or_zero();
     let usable = transition.usable();
-    let mut overdraft = 0;
-    if excess > 0 && usable < excess {
+    let mut overdraft = Units::ZERO;
+    if excess.is_positive() && usable < excess {
         if !is_consumed {
             return Ok(transition.leave(Verdict::Declined, excess - usable));
         }
-        overdraft = excess - usable.max(0);
+        overdraft = excess - usable.or_zero();
     }
 
-    let kept = (held - price).max(0);
+    let kept = (held - price).or_zero();
     let keeps = open.is_some() && debit.then == RemainderPolicy::Keep;
     let from = match transition.account.mode {
         _ if is_own_bill => ChargedFrom::OwnBill,
@@ -151,7 +151,7 @@ pub(super) fn debit(mut transition: Transition<'_>, debit: &Debit) -> Result<Dec
 }
 
 /// Records a charge; a bill of its own is rounded in the same step. Returns where it went.
-fn charge(transition: &mut Transition<'_>, reservation: Option<i64>, data: EntryData) -> Charged {
+fn charge(transition: &mut Transition<'_>, reservation: Option<Units>, data: EntryData) -> Charged {
     let (kind, amount) = (data.kind(), data.amount());
     if kind != EntryKind::ChargedOwnBill {
         let bill = transition.account.open_bill;
@@ -161,7 +161,7 @@ fn charge(transition: &mut Transition<'_>, reservation: Option<i64>, data: Entry
     let bill = transition.account.last_bill + 1;
     transition.record_in(bill, reservation, data);
     let rounding = amount - round_half_up(amount, transition.account.decimals, transition.account.minor_digits);
-    if rounding != 0 {
+    if !rounding.is_zero() {
         transition.record_in(bill, None, EntryData::Rounded { amount: rounding });
     }
     Charged { kind, bill }

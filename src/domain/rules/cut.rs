@@ -2,7 +2,7 @@
 
 use crate::account::{Account, Mode};
 use crate::entry::EntryData;
-use crate::money::round_half_up;
+use crate::money::{Units, round_half_up};
 use crate::time::UnixMillis;
 
 /// The cut of a bill: what is unbilled moves to the balance. Its sum is rounded to the minor unit, and then, of a postpaid account, what is
@@ -14,21 +14,21 @@ pub struct Cut {
     /// The end of its period.
     pub boundary: UnixMillis,
     /// What moves from the unbilled amount to the balance.
-    pub billed: i64,
+    pub billed: Units,
     /// The rounding of the bill's sum, added to the balance.
-    pub rounding: i64,
+    pub rounding: Units,
     /// The rounding of what is due after it, added to the balance.
-    pub due_rounding: i64,
+    pub due_rounding: Units,
 }
 
 impl Cut {
     /// The cut of the open bill.
     #[must_use]
     pub fn of(account: &Account) -> Self {
-        let rounded = |units: i64| round_half_up(units, account.decimals, account.minor_digits);
+        let rounded = |units: Units| round_half_up(units, account.decimals, account.minor_digits);
         let billed = account.unbilled;
         let rounding = billed - rounded(billed);
-        let due = if account.mode == Mode::Postpaid { (billed - rounding - account.balance).max(0) } else { 0 };
+        let due = if account.mode == Mode::Postpaid { (billed - rounding - account.balance).or_zero() } else { Units::ZERO };
         Self { bill: account.open_bill, boundary: account.period_end, billed, rounding, due_rounding: due - rounded(due) }
     }
 
@@ -36,8 +36,8 @@ impl Cut {
     pub fn entries(self, is_final: bool) -> impl Iterator<Item = EntryData> {
         let Self { billed, rounding, due_rounding, .. } = self;
         let cut = if is_final { EntryData::FinalBilled { billed } } else { EntryData::PeriodClosed { billed } };
-        let rounded = (rounding != 0).then_some(EntryData::Rounded { amount: rounding });
-        let due_rounded = (due_rounding != 0).then_some(EntryData::AmountDueRounded { amount: due_rounding });
+        let rounded = (!rounding.is_zero()).then_some(EntryData::Rounded { amount: rounding });
+        let due_rounded = (!due_rounding.is_zero()).then_some(EntryData::AmountDueRounded { amount: due_rounding });
         std::iter::once(cut).chain(rounded).chain(due_rounded)
     }
 }

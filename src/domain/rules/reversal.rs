@@ -7,7 +7,7 @@
 use super::{Decided, IdempotencyRecord, Transition, Writes};
 use crate::command::{Action, Command, Kind, OriginalEntry, Reversal};
 use crate::entry::{EntryData, EntryKind, GivenBack, RefundedTo};
-use crate::money::round_half_up;
+use crate::money::{Units, round_half_up};
 use crate::outcome::{Refusal, Verdict};
 use crate::time::UnixMillis;
 
@@ -24,9 +24,9 @@ pub enum RefundKey {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refunded {
     /// How much, measured by the charges.
-    pub sum: i64,
+    pub sum: Units,
     /// Of a bill: what the cut had moved from unbilled to the balance, before it was rounded. `None` if it is not known here.
-    pub billed: Option<i64>,
+    pub billed: Option<Units>,
     /// The partition's sequence of the last entry that gave something back.
     pub sequence: u64,
     /// When that was.
@@ -72,16 +72,16 @@ fn facts(reversal: &Reversal, original: Option<&IdempotencyRecord>, is_wanted: I
         return Err(Refusal::ChargeNotFound);
     }
     let (sequence, amount) = (decision.sequence, decision.amount);
-    Ok(OriginalEntry { sequence, kind, amount, bill, given_back: 0, known_until: sequence })
+    Ok(OriginalEntry { sequence, kind, amount, bill, given_back: Units::ZERO, known_until: sequence })
 }
 
 /// What is given back now.
 struct Undoing {
     facts: OriginalEntry,
     /// What was given back before.
-    before: i64,
+    before: Units,
     /// What is given back now, measured by the original: never more than is left of it.
-    amount: i64,
+    amount: Units,
 }
 
 impl Undoing {
@@ -93,11 +93,11 @@ impl Undoing {
         let before = given_back(transition, &facts, reversal)?;
         let left = facts.amount - before;
         let amount = asked.unwrap_or(left);
-        if amount > left || amount <= 0 { Err(Refusal::ExceedsOriginal) } else { Ok(Self { facts, before, amount }) }
+        if amount > left || !amount.is_positive() { Err(Refusal::ExceedsOriginal) } else { Ok(Self { facts, before, amount }) }
     }
 
     /// What the entry says of the original, if that much is credited.
-    fn given_back(&self, credited: i64, of_bill: Option<i64>) -> GivenBack {
+    fn given_back(&self, credited: Units, of_bill: Option<Units>) -> GivenBack {
         let OriginalEntry { sequence, bill, .. } = self.facts;
         let (total, rounding) = (self.before + self.amount, credited - self.amount);
         GivenBack { original: Some(sequence), total, rounding, bill, of_bill }
@@ -120,11 +120,11 @@ impl Undoing {
 }
 
 /// What was given back of the original before.
-fn given_back(transition: &Transition<'_>, facts: &OriginalEntry, reversal: &Reversal) -> Result<i64, Refusal> {
+fn given_back(transition: &Transition<'_>, facts: &OriginalEntry, reversal: &Reversal) -> Result<Units, Refusal> {
     let dropped_until = transition.loaded.refunds_dropped_until;
     match (transition.loaded.given_back, reversal.facts) {
         (Some(kept), _) => Ok(kept.sum),
-        (None, _) if facts.sequence > dropped_until => Ok(0),
+        (None, _) if facts.sequence > dropped_until => Ok(Units::ZERO),
         (None, Some(known)) if known.sequence == facts.sequence && known.known_until >= dropped_until => Ok(known.given_back),
         (None, _) => Err(Refusal::OriginalNeeded),
     }
@@ -133,8 +133,8 @@ fn given_back(transition: &Transition<'_>, facts: &OriginalEntry, reversal: &Rev
 /// The sums of a bill that was cut.
 #[derive(Clone, Copy)]
 struct BillSums {
-    billed: i64,
-    refunded: i64,
+    billed: Units,
+    refunded: Units,
 }
 
 /// What was billed, and what was refunded of it since it was cut.
@@ -142,7 +142,7 @@ fn bill_sums(transition: &Transition<'_>, facts: &OriginalEntry, reversal: &Reve
     let looked_up = reversal.bill.filter(|known| known.bill == facts.bill);
     // The step itself may have closed it.
     if let Some(closed) = transition.closed.filter(|closed| closed.bill == facts.bill) {
-        return Ok(BillSums { billed: closed.billed, refunded: 0 });
+        return Ok(BillSums { billed: closed.billed, refunded: Units::ZERO });
     }
     let sums = match transition.loaded.of_bill {
         Some(kept) => kept.billed.or(looked_up.map(|known| known.billed)).map(|billed| BillSums { billed, refunded: kept.sum }),
@@ -171,14 +171,14 @@ pub(super) fn refund(transition: Transition<'_>, reversal: &Reversal) -> Result<
         EntryKind::ChargedOwnBill => (Some(facts.amount - before), None),
         _ => (None, None),
     };
-    let rounded = |units: i64| round_half_up(units, transition.account.decimals, transition.account.minor_digits);
+    let rounded = |units: Units| round_half_up(units, transition.account.decimals, transition.account.minor_digits);
     let credited = left.map_or(amount, |left| rounded(left) - rounded(left - amount));
     let given_back = undoing.given_back(credited, bill.map(|bill| bill.refunded + amount));
     undoing.accept(transition, EntryData::Refunded { to: RefundedTo::Balance, amount: credited, given_back }, bill)
 }
 
 /// Takes back a payment that bounced or was charged back, or a write-off; the balance may fall below zero.
-pub(super) fn reverse(transition: Transition<'_>, data: fn(i64, GivenBack) -> EntryData) -> Result<Decided, Refusal> {
+pub(super) fn reverse(transition: Transition<'_>, data: fn(Units, GivenBack) -> EntryData) -> Result<Decided, Refusal> {
     let undoing = Undoing::of(&transition)?;
     let data = data(undoing.amount, undoing.given_back(undoing.amount, None));
     undoing.accept(transition, data, None)

@@ -4,7 +4,7 @@ use super::{Decided, Fingerprint, LoadedState, StepTime, Transition, both};
 use crate::account::{Account, ERASED_NAME, Mode, Profile, Status};
 use crate::command::{Action, Command, Create, LimitChange, TemporaryChange, Until};
 use crate::entry::{EntryData, Limits};
-use crate::money::DecimalAmount;
+use crate::money::{DecimalAmount, Units};
 use crate::outcome::{Refusal, Verdict};
 use crate::time::UnixMillis;
 
@@ -24,14 +24,14 @@ pub(super) fn create(
     transition.record(EntryData::Created { limits, settings: command.action.settings() });
     refuse_unusable(&transition, create.allow_unusable)?;
     let profile = Profile { name: create.name.clone(), low_credit_threshold, created_at: transition.now() };
-    let decision = transition.decision(Verdict::Done, 0);
+    let decision = transition.decision(Verdict::Done, Units::ZERO);
     Ok(transition.accept(decision).with(|writes| writes.profile = Some(profile)))
 }
 
 /// A change of limit, in units.
 struct Limit {
-    permanent: Option<i64>,
-    temporary: Option<(i64, Option<Until>)>,
+    permanent: Option<Units>,
+    temporary: Option<(Units, Option<Until>)>,
 }
 
 impl Limit {
@@ -39,7 +39,7 @@ impl Limit {
         let permanent = writes.permanent.map(|amount| transition.units(amount)).transpose();
         let temporary = match writes.temporary {
             TemporaryChange::Keep => Ok(None),
-            TemporaryChange::Remove => Ok(Some((0, None))),
+            TemporaryChange::Remove => Ok(Some((Units::ZERO, None))),
             TemporaryChange::Set { amount, until } => transition.units(amount).map(|amount| Some((amount, Some(until)))),
         };
         let (permanent, temporary) = both(permanent, temporary)?;
@@ -74,7 +74,7 @@ pub(super) fn set_credit_limit(mut transition: Transition<'_>, writes: &LimitCha
     let limits = limit.applied(&transition)?;
     transition.record(EntryData::LimitSet { limits });
     refuse_unusable(&transition, allow_unusable)?;
-    let decision = transition.decision(Verdict::Done, 0);
+    let decision = transition.decision(Verdict::Done, Units::ZERO);
     Ok(transition.accept(decision))
 }
 
@@ -126,7 +126,7 @@ pub(super) fn update(mut transition: Transition<'_>) -> Result<Decided, Refusal>
         created_at: before.created_at,
     };
     transition.record(EntryData::Updated { settings: transition.command.action.settings() });
-    let decision = transition.decision(Verdict::Done, 0);
+    let decision = transition.decision(Verdict::Done, Units::ZERO);
     Ok(transition.accept(decision).with(|writes| writes.profile = Some(profile)))
 }
 
@@ -150,7 +150,7 @@ pub(super) fn write_off(transition: Transition<'_>, amount: Option<DecimalAmount
     transition.refuse_closed()?;
     let due = transition.account.debt();
     let amount = asked.unwrap_or(due);
-    if amount > due || amount <= 0 {
+    if amount > due || !amount.is_positive() {
         return Err(Refusal::ExceedsAmountDue);
     }
     move_balance(transition, EntryData::WrittenOff { amount })
@@ -201,13 +201,13 @@ pub(super) fn resume(transition: Transition<'_>) -> Result<Decided, Refusal> {
 pub(super) fn close(mut transition: Transition<'_>) -> Result<Decided, Refusal> {
     transition.refuse_closed()?;
     let left = transition.account.balance;
-    if left.unsigned_abs() >= transition.account.minor_unit().unsigned_abs() || transition.account.unbilled != 0 {
+    if left.saturating_abs() >= transition.account.minor_unit() || !transition.account.unbilled.is_zero() {
         return Err(Refusal::AccountNotEmpty);
     }
     if transition.account.open_reservations > 0 {
         return Err(Refusal::ReservationsOpen);
     }
-    if left != 0 {
+    if !left.is_zero() {
         transition.record(EntryData::AmountDueRounded { amount: -left });
     }
     set_status(transition, Status::Closed, EntryData::Closed)
@@ -221,9 +221,9 @@ pub(super) fn reopen(transition: Transition<'_>) -> Result<Decided, Refusal> {
 
 fn set_status(mut transition: Transition<'_>, status: Status, data: EntryData) -> Result<Decided, Refusal> {
     if transition.account.status == status {
-        return Ok(transition.leave(Verdict::Unchanged, 0));
+        return Ok(transition.leave(Verdict::Unchanged, Units::ZERO));
     }
     transition.record(data);
-    let decision = transition.decision(Verdict::Done, 0);
+    let decision = transition.decision(Verdict::Done, Units::ZERO);
     Ok(transition.accept(decision))
 }

@@ -8,7 +8,7 @@ use crate::billing::suggestion::{Basis, Suggestion, of_category};
 use crate::billing::tax::TaxLine;
 use crate::billing::{AccountReceivables, DocumentState, MonthOfCharges, Reopened, StoredDocument, UsageRecord, name_of};
 use crate::domain::account::{Account, Category};
-use crate::domain::money::format_units;
+use crate::domain::money::{Units, format_units};
 use crate::domain::time::UnixMillis;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
@@ -25,7 +25,7 @@ fn number(number: u64) -> i64 {
 pub fn invoice(stored: StoredDocument) -> v1::Invoice {
     let StoredDocument { id, state, held_reason, waits_for, document, open_amount, digest, missing_glyphs, sending, is_kept, .. } = stored;
     let (decimals, minor_digits) = (document.decimals, document.minor_digits);
-    let amount = |units: i64| format_units(units, decimals, minor_digits);
+    let amount = |units: Units| format_units(units, decimals, minor_digits);
     let lines = |items: &[Item]| items.iter().map(|line| item(line, decimals, minor_digits)).collect();
     let Document { kind, cause, .. } = document;
     let (treatment, treatment_reason) = settings::treatment(document.exemption.as_ref());
@@ -92,7 +92,7 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
 
 /// What is charged at one rate.
 fn tax(line: &TaxLine, decimals: u8, minor_digits: u8) -> v1::InvoiceTax {
-    let amount = |units: i64| format_units(units, decimals, minor_digits);
+    let amount = |units: Units| format_units(units, decimals, minor_digits);
     v1::InvoiceTax {
         percent: line.rate.to_string(),
         categories: line.categories.iter().map(|name| category(name).into()).collect(),
@@ -145,7 +145,7 @@ fn item(item: &Item, decimals: u8, minor_digits: u8) -> v1::InvoiceItem {
 }
 
 fn wallet(wallet: &Wallet, decimals: u8, minor_digits: u8) -> v1::InvoiceWallet {
-    let amount = |units: i64| format_units(units, decimals, minor_digits);
+    let amount = |units: Units| format_units(units, decimals, minor_digits);
     v1::InvoiceWallet {
         opening: amount(wallet.opening),
         paid_in: amount(wallet.paid_in),
@@ -164,7 +164,7 @@ fn wallet(wallet: &Wallet, decimals: u8, minor_digits: u8) -> v1::InvoiceWallet 
 /// What an account has not yet paid.
 #[must_use]
 pub fn receivables(found: AccountReceivables) -> v1::Receivables {
-    let amount = |units: i64| format_units(units, found.decimals, found.minor_digits);
+    let amount = |units: Units| format_units(units, found.decimals, found.minor_digits);
     let reopened = |part: &Reopened| v1::ReopenedPart {
         invoice_number: part.invoice.clone(),
         reopened_at: Some(instant(part.reopened_at)),
@@ -205,7 +205,7 @@ pub fn suggestion(suggestion: &Suggestion, account: &Account, now: UnixMillis) -
     v1::SuggestCreditLimitResponse {
         suggested_limit: suggestion.limit.map(|limit| money(account, limit)),
         basis: basis.into(),
-        months: suggestion.months.iter().map(|(of, counted)| month(of, *counted, account)).collect(),
+        months: suggestion.months.iter().map(|(of, counted)| month(of, (*counted).get(), account)).collect(),
         current_limit: Some(money(account, account.credit_limit(now))),
     }
 }
@@ -219,7 +219,7 @@ fn month(month: &MonthOfCharges, counted: i64, account: &Account) -> v1::MonthOf
         subscription: of(Category::Subscription),
         hardware: of(Category::Hardware),
         service: of(Category::Service),
-        counted: Some(money(account, counted)),
+        counted: Some(money(account, Units::new(counted))),
     }
 }
 

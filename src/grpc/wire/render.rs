@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 
 use crate::domain::account::{Account, Mode, Status};
 use crate::domain::command::{Action, RemainderPolicy};
-use crate::domain::money::format_units;
+use crate::domain::money::{Units, format_units};
 use crate::domain::outcome::{Grant, Outcome, ReserveVerdict, Verdict};
 use crate::domain::time::UnixMillis;
 use crate::grpc::v1;
@@ -23,13 +23,13 @@ pub fn instant(at: UnixMillis) -> Timestamp {
 
 /// An amount, as text.
 #[must_use]
-pub fn amount(account: &Account, units: i64) -> String {
+pub fn amount(account: &Account, units: Units) -> String {
     format_units(units, account.decimals, account.minor_digits)
 }
 
 /// An amount, with its currency.
 #[must_use]
-pub fn money(account: &Account, units: i64) -> v1::Money {
+pub fn money(account: &Account, units: Units) -> v1::Money {
     v1::Money { amount: amount(account, units), currency_code: account.currency.code().to_owned() }
 }
 
@@ -91,9 +91,9 @@ pub fn credit_change(change: CreditChange) -> v1::WatchUsableCreditResponse {
 /// Writes parts of a decision in the terms of its account.
 trait Render {
     fn account(&self) -> &Account;
-    fn money(&self, units: i64) -> Option<v1::Money>;
-    fn decline(&self, reason: v1::DeclineReason, usable: i64, shortfall: i64) -> v1::Decline;
-    fn no_credit(&self, shortfall: i64) -> v1::Decline;
+    fn money(&self, units: Units) -> Option<v1::Money>;
+    fn decline(&self, reason: v1::DeclineReason, usable: Units, shortfall: Units) -> v1::Decline;
+    fn no_credit(&self, shortfall: Units) -> v1::Decline;
     fn reservation(&self, name: &str, grant: &Grant) -> v1::Reservation;
     fn credit(&self) -> Option<v1::Credit>;
 }
@@ -103,7 +103,7 @@ impl Render for Decided {
         &self.outcome.account
     }
 
-    fn money(&self, units: i64) -> Option<v1::Money> {
+    fn money(&self, units: Units) -> Option<v1::Money> {
         Some(money(self.account(), units))
     }
 
@@ -111,11 +111,11 @@ impl Render for Decided {
         Some(credit(self.account(), self.outcome.now))
     }
 
-    fn decline(&self, reason: v1::DeclineReason, usable: i64, shortfall: i64) -> v1::Decline {
+    fn decline(&self, reason: v1::DeclineReason, usable: Units, shortfall: Units) -> v1::Decline {
         v1::Decline { reason: reason.into(), usable: self.money(usable), shortfall: self.money(shortfall) }
     }
 
-    fn no_credit(&self, shortfall: i64) -> v1::Decline {
+    fn no_credit(&self, shortfall: Units) -> v1::Decline {
         self.decline(v1::DeclineReason::InsufficientCredit, self.account().usable_credit(self.outcome.now), shortfall)
     }
 

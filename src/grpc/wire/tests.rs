@@ -6,7 +6,7 @@ use prost_types::{Duration, Timestamp};
 use super::reader::{MAX_VIOLATIONS, Reader};
 use super::{accounts, charging};
 use crate::domain::command::{Action, Command, Reserve};
-use crate::domain::money::DecimalAmount;
+use crate::domain::money::{DecimalAmount, Units};
 use crate::domain::time::UnixMillis;
 use crate::grpc::v1;
 use crate::grpc::v1::credit_limit_change::Temporary;
@@ -274,6 +274,6 @@ proptest! {
         let command = read(v1::DebitRequest { amount: money(&text), ..debit() }, charging::debit).unwrap();
         let Action::Debit(debit) = command.action else { panic!("another action") };
         let units = i64::from(whole) * 1_000_000 + i64::from(fraction);
-        prop_assert_eq!(debit.amount.to_units(6), Ok(units));
+        prop_assert_eq!(debit.amount.to_units(6), Ok(Units::new(units)));
     }
 }

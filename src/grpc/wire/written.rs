@@ -7,7 +7,7 @@ use prost::Message;
 use super::render;
 use crate::domain::account::Account;
 use crate::domain::command::{Action, RemainderPolicy};
-use crate::domain::money::with_formatted;
+use crate::domain::money::{Units, with_formatted};
 use crate::domain::outcome::Verdict;
 use crate::service::commands::Decided;
 use crate::service::credit::{Credit, Unit};
@@ -30,7 +30,7 @@ pub fn put_debit(decided: &Decided, bytes: &mut Vec<u8>) {
     put_number(bytes, 4, i32::from(decided.outcome.replayed));
 }
 
-fn put_money(bytes: &mut Vec<u8>, field: u8, account: &Account, units: i64) {
+fn put_money(bytes: &mut Vec<u8>, field: u8, account: &Account, units: Units) {
     put_message(bytes, field, |bytes| {
         put_amount(bytes, 1, Unit::of(account), units);
         put_text(bytes, 2, account.currency.code());
@@ -51,7 +51,7 @@ fn put_credit(bytes: &mut Vec<u8>, credit: &Credit) {
     put_amount(bytes, 11, credit.unit, credit.current_balance);
 }
 
-fn put_amount(bytes: &mut Vec<u8>, field: u8, unit: Unit, units: i64) {
+fn put_amount(bytes: &mut Vec<u8>, field: u8, unit: Unit, units: Units) {
     with_formatted(units, unit.decimals, unit.minor_digits, |text| put_text(bytes, field, text));
 }
 
@@ -112,7 +112,7 @@ mod tests {
             let (balance, unbilled, reserved, permanent_limit) = moving;
             let (temporary_limit, temporary_until) = temporary;
             Account {
-                balance, unbilled, reserved, permanent_limit, temporary_limit, temporary_until: UnixMillis::new(temporary_until), decimals, mode, status,
+                balance: Units::new(balance), unbilled: Units::new(unbilled), reserved: Units::new(reserved), permanent_limit: Units::new(permanent_limit), temporary_limit: Units::new(temporary_limit), temporary_until: UnixMillis::new(temporary_until), decimals, mode, status,
                 minor_digits: minor_digits.min(decimals), sequence: 7, period_end: UnixMillis::NONE, open_bill: 1, last_bill: 1, open_reservations: 0,
                 non_usage_billing: NonUsageBilling::Consolidated, currency: Currency::parse("EUR").unwrap(),
             }
@@ -136,15 +136,16 @@ mod tests {
             then,
             excess: ExcessPolicy::WithinUsableCredit,
         };
-        let grant = Grant { amount: 5, report_by: UnixMillis::new(1_000), expires_at: UnixMillis::new(2_000), is_final_unit: true };
+        let grant =
+            Grant { amount: Units::new(5), report_by: UnixMillis::new(1_000), expires_at: UnixMillis::new(2_000), is_final_unit: true };
         let decision = Decision {
             kind: Kind::Debit,
             verdict,
-            amount: amounts.0,
-            overdraft: amounts.1,
+            amount: Units::new(amounts.0),
+            overdraft: Units::new(amounts.1),
             reservation: has_reservation.then_some(grant),
             reserve: ReserveVerdict::TooMany,
-            credit_rounding: 0,
+            credit_rounding: Units::ZERO,
             charged: None,
             sequence: 3,
         };

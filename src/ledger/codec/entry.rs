@@ -6,6 +6,7 @@
 use super::Undecodable;
 use domain::account::Mode;
 use domain::entry::{ChargedFrom, EntryData, EntryKind, GivenBack, Limits, RefundedTo, Settings};
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// An entry's data, as stored.
@@ -14,7 +15,7 @@ pub struct EntryNumbers {
     /// Its kind.
     pub kind: EntryKind,
     /// Its amount.
-    pub amount: i64,
+    pub amount: Units,
     /// Two more numbers of a created account, a charge, a refund, a reversal, limits, a reservation or a gap.
     pub details: [i64; 2],
     /// Of a refund or a reversal: the original's sequence, the rounding, what was refunded of the bill.
@@ -25,21 +26,23 @@ impl EntryNumbers {
     /// Packs an entry's data.
     #[must_use]
     pub fn of(data: &EntryData) -> Self {
-        let of_limits = |limits: &Limits| [limits.temporary, limits.temporary_until.get()];
+        let of_limits = |limits: &Limits| [limits.temporary.get(), limits.temporary_until.get()];
         let details = match data {
             EntryData::Created { limits, .. } | EntryData::LimitSet { limits } => of_limits(limits),
-            EntryData::Charged { reservation, overdraft, .. } => [reservation.map_or(0, |left| left.saturating_add(1)), *overdraft],
+            EntryData::Charged { reservation, overdraft, .. } => {
+                [reservation.map_or(0, |left| left.get().saturating_add(1)), overdraft.get()]
+            }
             EntryData::Reserved { report_by, expires_at, .. } | EntryData::ReservationExtended { report_by, expires_at, .. } => {
                 [report_by.get(), expires_at.get()]
             }
             EntryData::NotItemized { to_unbilled, was_cut, .. } | EntryData::NotItemizedUnbilled { to_unbilled, was_cut, .. } => {
-                [*to_unbilled, i64::from(*was_cut)]
+                [to_unbilled.get(), i64::from(*was_cut)]
             }
-            _ => data.given_back().map_or([0, 0], |given_back| [given_back.total, i64::from(given_back.bill)]),
+            _ => data.given_back().map_or([0, 0], |given_back| [given_back.total.get(), i64::from(given_back.bill)]),
         };
         let given_back = data.given_back().map_or([0; 3], |given_back| {
             let original = given_back.original.map_or(0, |sequence| i64::try_from(sequence).unwrap_or(i64::MAX));
-            [original, given_back.rounding, given_back.of_bill.unwrap_or(0)]
+            [original, given_back.rounding.get(), given_back.of_bill.map_or(0, Units::get)]
         });
         Self { kind: data.kind(), amount: data.amount(), details, given_back }
     }
@@ -55,19 +58,19 @@ impl EntryNumbers {
 
     fn read(self, mode: Mode, settings: Settings) -> Option<EntryData> {
         let Self { kind, amount, details: [first, second], given_back: [original, rounding, of_bill] } = self;
-        let limits = Limits { permanent: amount, temporary: first, temporary_until: UnixMillis::new(second) };
+        let limits = Limits { permanent: amount, temporary: Units::new(first), temporary_until: UnixMillis::new(second) };
         let charged = |from| {
-            let reservation = if first == 0 { None } else { Some(first.checked_sub(1)?) };
-            Some(EntryData::Charged { from, amount, reservation, overdraft: second })
+            let reservation = if first == 0 { None } else { Some(Units::new(first.checked_sub(1)?)) };
+            Some(EntryData::Charged { from, amount, reservation, overdraft: Units::new(second) })
         };
         let (report_by, expires_at) = (UnixMillis::new(first), UnixMillis::new(second));
         let given_back = || {
             Some(GivenBack {
                 original: Some(u64::try_from(original).ok()?).filter(|sequence| *sequence != 0),
-                total: first,
-                rounding,
+                total: Units::new(first),
+                rounding: Units::new(rounding),
                 bill: u32::try_from(second).ok()?,
-                of_bill: Some(of_bill).filter(|sum| *sum != 0),
+                of_bill: Some(Units::new(of_bill)).filter(|sum| !sum.is_zero()),
             })
         };
         Some(match kind {
@@ -98,8 +101,12 @@ impl EntryNumbers {
             EntryKind::WriteOffReversed => EntryData::WriteOffReversed { amount, given_back: given_back()? },
             EntryKind::AmountDueRounded => EntryData::AmountDueRounded { amount },
             EntryKind::Reopened => EntryData::Reopened,
-            EntryKind::NotItemized => EntryData::NotItemized { to_balance: amount, to_unbilled: first, was_cut: second != 0, settings },
-            EntryKind::NotItemizedUnbilled => EntryData::NotItemizedUnbilled { amount, to_unbilled: first, was_cut: second != 0, settings },
+            EntryKind::NotItemized => {
+                EntryData::NotItemized { to_balance: amount, to_unbilled: Units::new(first), was_cut: second != 0, settings }
+            }
+            EntryKind::NotItemizedUnbilled => {
+                EntryData::NotItemizedUnbilled { amount, to_unbilled: Units::new(first), was_cut: second != 0, settings }
+            }
         })
     }
 }
@@ -108,7 +115,7 @@ impl EntryNumbers {
 mod tests {
     use super::*;
 
-    const ODD: EntryNumbers = EntryNumbers { kind: EntryKind::Created, amount: 7, details: [3, 1], given_back: [5, -2, 9] };
+    const ODD: EntryNumbers = EntryNumbers { kind: EntryKind::Created, amount: Units::new(7), details: [3, 1], given_back: [5, -2, 9] };
 
     #[test]
     fn each_kind_keeps_all_that_it_has_and_refuses_what_it_has_not() {
@@ -127,23 +134,28 @@ mod tests {
             assert_eq!(fits(all), gives_back, "{kind:?}");
             assert_eq!(fits(EntryNumbers { given_back: [0; 3], ..all }), has_details, "{kind:?}");
             assert_eq!(fits(EntryNumbers { given_back: [0; 3], details: [0; 2], ..all }), has_amount, "{kind:?}");
-            assert!(fits(EntryNumbers { given_back: [0; 3], details: [0; 2], amount: 0, kind }), "{kind:?}");
+            assert!(fits(EntryNumbers { given_back: [0; 3], details: [0; 2], amount: Units::ZERO, kind }), "{kind:?}");
         }
     }
 
     #[test]
     fn a_reservation_with_nothing_left_is_still_open() {
-        let open = EntryData::Charged { from: ChargedFrom::Balance, amount: 5, reservation: Some(0), overdraft: 0 };
+        let open = EntryData::Charged {
+            from: ChargedFrom::Balance,
+            amount: Units::new(5),
+            reservation: Some(Units::ZERO),
+            overdraft: Units::ZERO,
+        };
         assert_eq!(EntryNumbers::of(&open).details, [1, 0]);
         assert_eq!(EntryNumbers::of(&open).data(Mode::Prepaid, Settings::default()), Ok(open));
-        let settled = EntryData::Charged { from: ChargedFrom::Balance, amount: 5, reservation: None, overdraft: 0 };
+        let settled = EntryData::Charged { from: ChargedFrom::Balance, amount: Units::new(5), reservation: None, overdraft: Units::ZERO };
         assert_eq!(EntryNumbers::of(&settled).details, [0, 0]);
     }
 
     #[test]
     fn settings_of_an_entry_that_has_none_are_refused() {
         let settings = Settings { name: Some("Acme".into()), ..Settings::default() };
-        let numbers = EntryNumbers { kind: EntryKind::Suspended, amount: 0, details: [0; 2], given_back: [0; 3] };
+        let numbers = EntryNumbers { kind: EntryKind::Suspended, amount: Units::ZERO, details: [0; 2], given_back: [0; 3] };
         assert!(numbers.data(Mode::Prepaid, settings.clone()).is_err());
         assert_eq!(
             EntryNumbers { kind: EntryKind::Updated, ..numbers }.data(Mode::Prepaid, settings.clone()),

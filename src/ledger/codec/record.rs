@@ -5,6 +5,7 @@
 //! script, which copies records byte by byte.
 
 use bytes::{Buf, BufMut};
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// A field of a record, as the script knows it.
@@ -60,7 +61,19 @@ macro_rules! stored {
 }
 
 stored!(
-    /// An amount, or another number.
+    /// An amount.
+    Amount: Units, "i7", 7, |bytes: &mut Vec<u8>, amount: Units| bytes.put_int_le(amount.get(), 7), |bytes: &mut &[u8]| {
+        bytes.try_get_int_le(7).ok().map(Units::new)
+    }
+);
+stored!(
+    /// An amount, of the machine's own size.
+    LongAmount: Units, "i8", 8, |bytes: &mut Vec<u8>, amount: Units| bytes.put_i64_le(amount.get()), |bytes: &mut &[u8]| {
+        bytes.try_get_i64_le().ok().map(Units::new)
+    }
+);
+stored!(
+    /// A number.
     Number: i64, "i7", 7, |bytes: &mut Vec<u8>, value| bytes.put_int_le(value, 7), |bytes: &mut &[u8]| bytes.try_get_int_le(7).ok()
 );
 stored!(

@@ -1,6 +1,8 @@
 //! The records that Redis stores, and what goes to the script: declared once, here, for [`crate::codec`] and the script.
 
-use super::record::{Byte, Bytes8, Bytes16, Count, Field, Long, LongSequence, LongTime, Number, Sequence, Short, Stored, Time, record};
+use super::record::{
+    Amount, Byte, Bytes8, Bytes16, Count, Field, Long, LongAmount, LongSequence, LongTime, Sequence, Short, Stored, Time, record,
+};
 
 record! {
     /// What every step looks at of the state of a partition.
@@ -50,11 +52,11 @@ record! {
     /// What charges move of an account, and an entry repeats.
     struct Moving {
         /// Its balance.
-        balance: Number,
+        balance: Amount,
         /// What is not yet billed.
-        unbilled: Number,
+        unbilled: Amount,
         /// What open reservations hold.
-        reserved: Number,
+        reserved: Amount,
         /// How many entries it has.
         sequence: Sequence,
     }
@@ -64,7 +66,7 @@ record! {
     /// What charges look at besides.
     struct Terms {
         /// The permanent credit limit.
-        permanent_limit: Number,
+        permanent_limit: Amount,
         /// The end of the temporary one.
         temporary_until: Time,
         /// The end of the billing period.
@@ -90,7 +92,7 @@ record! {
         /// Its currency.
         currency: Count,
         /// The temporary credit limit.
-        temporary_limit: Number,
+        temporary_limit: Amount,
         /// The number of its last bill.
         last_bill: Count,
         /// How many reservations are open.
@@ -110,7 +112,7 @@ record! {
     /// A reservation. The account ([`TEXT`]) and the id follow.
     struct StoredReservation {
         /// What it holds.
-        amount: Number,
+        amount: Amount,
         /// By when what was consumed is to be reported.
         report_by: Time,
         /// When it expires.
@@ -132,7 +134,7 @@ record! {
         /// How the reservation that it made ended.
         ended: Byte,
         /// The amount.
-        amount: Number,
+        amount: Amount,
         /// The sequence of its entry.
         sequence: Sequence,
     }
@@ -152,9 +154,9 @@ record! {
     /// What is kept of what was given back.
     struct StoredRefund {
         /// The sum.
-        sum: Number,
+        sum: Amount,
         /// What was billed; -1: not known, or not of a bill.
-        billed: Number,
+        billed: Amount,
         /// The sequence of the last entry that gave back.
         sequence: Sequence,
         /// Its time.
@@ -166,7 +168,7 @@ record! {
     /// A profile. The place in the list of names ([`TEXT`]) and the name follow.
     struct StoredProfile {
         /// From which usable credit on an alarm is raised; -1: there is none.
-        low_credit_threshold: Long,
+        low_credit_threshold: LongAmount,
         /// When the account was created.
         created_at: LongTime,
     }
@@ -203,7 +205,7 @@ record! {
 }
 
 record! {
-    /// An entry. If it has a time other than the block's, [`Number`] follows; if it has details, two; and if it says what it gives back,
+    /// An entry. If it has a time other than the block's, [`super::record::Number`] follows; if it has details, two; and if it says what it gives back,
     /// three. Flags in the bytes of kind and mode say what is there.
     struct StoredEntry {
         /// Its kind, and flags.
@@ -215,13 +217,13 @@ record! {
         /// The bill that it falls into.
         bill: Count,
         /// Its amount.
-        amount: Number,
+        amount: Amount,
         /// What the account had after it.
-        balance: Number,
+        balance: Amount,
         /// The same of what was not yet billed.
-        unbilled: Number,
+        unbilled: Amount,
         /// The same of what was reserved.
-        reserved: Number,
+        reserved: Amount,
         /// Its sequence among the account's.
         account_sequence: Sequence,
     }

@@ -7,12 +7,12 @@ use super::*;
 #[test]
 fn what_was_stored_comes_back() {
     let opened = Account::opened(Mode::Postpaid, NonUsageBilling::Consolidated, (Currency::parse("USD").unwrap(), 6, 2));
-    let account = Account { balance: -5, sequence: 7, temporary_until: UnixMillis::new(1 << 41), ..opened };
+    let account = Account { balance: Units::new(-5), sequence: 7, temporary_until: UnixMillis::new(1 << 41), ..opened };
     assert_eq!(decode_account(&encode_account(&account)), Ok(account));
     let reservation = Reservation {
         account: "a/b".into(),
         request_id: "r-1".into(),
-        amount: 3,
+        amount: Units::new(3),
         report_by: UnixMillis::new(4),
         expires_at: UnixMillis::new(5),
     };
@@ -23,25 +23,25 @@ fn what_was_stored_comes_back() {
         assert_eq!(decode_refund_key(&encode_refund_key(&key)), Ok(key));
     }
     for billed in [None, Some(0), Some(9)] {
-        let refunded = Refunded { sum: 3, billed, sequence: 4, time: UnixMillis::new(5) };
+        let refunded = Refunded { sum: Units::new(3), billed: billed.map(Units::new), sequence: 4, time: UnixMillis::new(5) };
         assert_eq!(decode_refunded(&encode_refunded(&refunded)), Ok(refunded));
     }
     for reserve in [
         ReserveVerdict::NotAsked,
         ReserveVerdict::Granted,
-        ReserveVerdict::Declined { shortfall: 12 },
+        ReserveVerdict::Declined { shortfall: Units::new(12) },
         ReserveVerdict::Suspended,
         ReserveVerdict::TooMany,
     ] {
-        let grant = Grant { amount: 1, report_by: UnixMillis::new(2), expires_at: UnixMillis::new(3), is_final_unit: true };
+        let grant = Grant { amount: Units::new(1), report_by: UnixMillis::new(2), expires_at: UnixMillis::new(3), is_final_unit: true };
         let decision = Decision {
             kind: Kind::Debit,
             verdict: Verdict::Done,
-            amount: 10,
-            overdraft: 2,
+            amount: Units::new(10),
+            overdraft: Units::new(2),
             reservation: (reserve == ReserveVerdict::Granted).then_some(grant),
             reserve,
-            credit_rounding: 0,
+            credit_rounding: Units::ZERO,
             charged: Some(Charged { kind: EntryKind::ChargedUnbilled, bill: 1 << 20 }),
             sequence: 99,
         };

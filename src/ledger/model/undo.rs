@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use super::{Changes, IdempotencyKey, NamePlace, PartitionState, ReservationPlace, State, fold_name};
 use domain::account::{Account, Profile, Reservation};
+use domain::money::Units;
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 use domain::time::UnixMillis;
 
@@ -46,7 +47,7 @@ impl PartitionState {
         self.expiries.clear();
         self.by_account.clear();
         for account in self.accounts.values_mut() {
-            (account.reserved, account.open_reservations) = (0, 0);
+            (account.reserved, account.open_reservations) = (Units::ZERO, 0);
         }
     }
 

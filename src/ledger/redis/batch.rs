@@ -22,8 +22,7 @@ use domain::command::{
     Action, Debit, ExcessPolicy, Kind, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
 };
 use domain::money::DecimalAmount;
-use domain::time::Millis;
-use domain::time::UnixMillis;
+use domain::time::{Millis, UnixMillis};
 
 /// How long the announcements of changes go on after somebody has said that they watch.
 pub const WATCH_LEASE_MILLIS: i64 = 60_000;
@@ -334,9 +333,10 @@ fn put_facts(packed: &mut Packed, reversal: &Reversal) -> bool {
     let sequence = |sequence: u64| i64::try_from(sequence).unwrap_or(i64::MAX);
     let facts = reversal.facts.map_or([0; 6], |facts| {
         let OriginalEntry { amount, bill, given_back, .. } = facts;
-        [sequence(facts.sequence), facts.kind as i64, amount, i64::from(bill), given_back, sequence(facts.known_until)]
+        [sequence(facts.sequence), facts.kind as i64, amount.get(), i64::from(bill), given_back.get(), sequence(facts.known_until)]
     });
-    let bill = reversal.bill.map_or([0; 4], |bill| [i64::from(bill.bill), bill.billed, bill.refunded, sequence(bill.known_until)]);
+    let bill =
+        reversal.bill.map_or([0; 4], |bill| [i64::from(bill.bill), bill.billed.get(), bill.refunded.get(), sequence(bill.known_until)]);
     packed.numbers(&[facts.as_slice(), &bill].concat());
     true
 }

@@ -15,6 +15,7 @@ use crate::codec::{decode_account, decode_idempotency_record, read_tail};
 use crate::{Answers, BatchAnswer, LedgerError, PreparedCommand};
 use domain::account::Account;
 use domain::command::Kind;
+use domain::money::Units;
 use domain::outcome::{Answer, Charged, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use domain::time::UnixMillis;
 
@@ -146,10 +147,10 @@ impl<'a> FastPath<'a> {
                 kind: Kind::Debit,
                 verdict: Verdict::Done,
                 amount: entry.numbers.amount,
-                overdraft: 0,
+                overdraft: Units::ZERO,
                 reservation: None,
                 reserve: ReserveVerdict::NotAsked,
-                credit_rounding: 0,
+                credit_rounding: Units::ZERO,
                 charged: Some(Charged { kind: entry.numbers.kind, bill: entry.bill }),
                 sequence,
             };

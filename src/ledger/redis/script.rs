@@ -187,8 +187,8 @@ fn numbers() -> Vec<(&'static str, i64)> {
     let mut numbers = vec![
         ("FORMAT_VERSION", i64::from(FORMAT_VERSION)),
         ("NEVER", NEVER.get()),
-        ("MAX_UNITS", MAX_UNITS),
-        ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS),
+        ("MAX_UNITS", MAX_UNITS.get()),
+        ("MAX_COMMANDED_UNITS", MAX_COMMANDED_UNITS.get()),
         ("MAX_EXPIRIES", MAX_EXPIRIES as i64),
         ("MAX_STEP_EXPIRIES", MAX_STEP_EXPIRIES as i64),
         ("STATE_FIELDS", state_fields().len() as i64),
@@ -206,7 +206,7 @@ fn numbers() -> Vec<(&'static str, i64)> {
         ("MOVING_BYTES", Moving::BYTES as i64),
         // How much of the terms comes before it.
         ("PERIOD_END_AT", offset(Terms::FIELDS, "period_end") as i64),
-        ("FAR", MAX_COMMANDED_UNITS / 2),
+        ("FAR", MAX_COMMANDED_UNITS.get() / 2),
         ("WATCH_LEASE", super::batch::WATCH_LEASE_MILLIS),
         ("PLAIN_DEBIT", i64::from(super::batch::PLAIN_DEBIT)),
         ("HAS_EXTRA", i64::from(super::batch::HAS_EXTRA)),

@@ -12,11 +12,12 @@ use tollgate::billing::document::{Cause, DocumentKind, Wallet};
 use tollgate::billing::{DocumentState, MonthOfCharges};
 use tollgate::domain::account::{Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, LimitChange, Metadata, TemporaryChange, Until};
+use tollgate::domain::money::Units;
 
 const ACCOUNTS: [&str; 6] = ["prepaid", "postpaid", "to-postpaid", "to-prepaid", "one-by-one", "idle"];
 
 /// Seven amounts, as `sums` has them.
-fn amounts(texts: [&str; 7]) -> [i64; 7] {
+fn amounts(texts: [&str; 7]) -> [Units; 7] {
     texts.map(units)
 }
 
@@ -170,14 +171,14 @@ async fn february(stage: &Stage) {
     assert_eq!(stage.open_amounts("to-prepaid").await, [units("80"), units("25.56")]);
     stage.top_up("to-prepaid", "t1", "200").await;
     // Both are paid; -105.56 - 15 + 200 = 79.44 are left.
-    assert_eq!(stage.open_amounts("to-prepaid").await, [0, 0]);
+    assert_eq!(stage.open_amounts("to-prepaid").await, [Units::ZERO, Units::ZERO]);
     assert_eq!(stage.account("to-prepaid").await.balance, units("79.44"));
 
     let plan = stage.documents("one-by-one").await[1].document.number.clone();
     stage.pay("one-by-one", "p1", "9.99", &[&plan]).await;
-    assert_eq!(stage.open_amounts("one-by-one").await, [units("100"), 0, units("10")], "the named one is paid, not the oldest");
+    assert_eq!(stage.open_amounts("one-by-one").await, [units("100"), Units::ZERO, units("10")], "the named one is paid, not the oldest");
     stage.refund("one-by-one", "r1", "c2", "50").await;
-    assert_eq!(stage.open_amounts("one-by-one").await, [units("50"), 0, units("10")]);
+    assert_eq!(stage.open_amounts("one-by-one").await, [units("50"), Units::ZERO, units("10")]);
 }
 
 async fn invoices_of_february(stage: &Stage) {
@@ -229,10 +230,10 @@ async fn march(stage: &Stage) {
     stage.at("2026-03-03T12:00:00Z");
     // Due on 15 February: overdue for 16 days. The other is due on 15 March.
     let receivables = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), Some("postpaid"), None, 10, None).await.unwrap().0;
-    assert_eq!(receivables[0].buckets, [units("2700.73"), units("76"), 0, 0, 0]);
+    assert_eq!(receivables[0].buckets, [units("2700.73"), units("76"), Units::ZERO, Units::ZERO, Units::ZERO]);
     let later = stage.billing.receivables(millis("2026-06-14T00:00:00Z"), Some("postpaid"), None, 10, None).await.unwrap().0;
     // 119 and 91 days.
-    assert_eq!(later[0].buckets, [0, 0, 0, 0, units("2776.73")]);
+    assert_eq!(later[0].buckets, [Units::ZERO, Units::ZERO, Units::ZERO, Units::ZERO, units("2776.73")]);
     let all = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), None, Some("idle"), 2, None).await.unwrap().0;
     assert_eq!(all.iter().map(|one| one.account.as_str()).collect::<Vec<_>>(), ["one-by-one", "postpaid"]);
 
@@ -240,22 +241,25 @@ async fn march(stage: &Stage) {
     stage.pay("postpaid", "p2", "2000", &[&second]).await;
     assert_eq!(stage.open_amounts("postpaid").await, [units("76"), units("700.73")]);
     stage.pay("postpaid", "p3", "100", &[]).await;
-    assert_eq!(stage.open_amounts("postpaid").await, [0, units("676.73")]);
+    assert_eq!(stage.open_amounts("postpaid").await, [Units::ZERO, units("676.73")]);
     stage.reverse("postpaid", "b1", "p3", "100").await;
     assert_eq!(stage.open_amounts("postpaid").await, [units("76"), units("700.73")], "what bounced is open again");
     // January's 76 had been due on 15 February, and are due again on the day on which their payment bounced; 24 of February's are due on
     // 15 March as before.
     let receivables = |time: &'static str| stage.billing.receivables(millis(time), Some("postpaid"), None, 10, None);
     let today = receivables("2026-03-03T18:00:00Z").await.unwrap().0;
-    assert_eq!(today[0].buckets, [units("776.73"), 0, 0, 0, 0]);
+    assert_eq!(today[0].buckets, [units("776.73"), Units::ZERO, Units::ZERO, Units::ZERO, Units::ZERO]);
     let reopened: Vec<_> = today[0].reopened.iter().map(|part| (part.open, part.due_at)).collect();
     let days = [millis("2026-03-15T23:59:59.999Z"), millis("2026-03-03T23:59:59.999Z")];
     assert!(reopened.contains(&(units("24"), days[0])) && reopened.contains(&(units("76"), days[1])), "{reopened:?}");
-    assert_eq!(receivables("2026-03-04T18:00:00Z").await.unwrap().0[0].buckets, [units("700.73"), units("76"), 0, 0, 0]);
+    assert_eq!(
+        receivables("2026-03-04T18:00:00Z").await.unwrap().0[0].buckets,
+        [units("700.73"), units("76"), Units::ZERO, Units::ZERO, Units::ZERO]
+    );
     stage.adjust("postpaid", "a1", "76", "uncollectable").await;
-    assert_eq!(stage.open_amounts("postpaid").await, [0, units("700.73")]);
+    assert_eq!(stage.open_amounts("postpaid").await, [Units::ZERO, units("700.73")]);
     stage.pay("postpaid", "p4", "1000", &[]).await;
-    assert_eq!(stage.open_amounts("postpaid").await, [0, 0]);
+    assert_eq!(stage.open_amounts("postpaid").await, [Units::ZERO, Units::ZERO]);
     // -2776.73 + 2000 + 100 - 100 + 76 + 1000
     assert_eq!(stage.account("postpaid").await.balance, units("299.27"));
     stage.refund("postpaid", "r2", "c1", "10").await;
@@ -294,7 +298,7 @@ async fn invoices_of_march(stage: &Stage) {
     // 299.27 + 10 have paid the 300; 9.27 are left.
     assert_eq!(sums(&invoice), amounts(["300", "0", "0", "300", "300", "0", "47.9"]));
     // Paid at once, and due all the same: on 15 April.
-    assert_eq!((invoice.due_at, documents[3].open_amount), (Some(millis("2026-04-15T23:59:59.999Z")), 0));
+    assert_eq!((invoice.due_at, documents[3].open_amount), (Some(millis("2026-04-15T23:59:59.999Z")), Units::ZERO));
     assert_eq!(stage.account("postpaid").await.balance, units("9.27"));
     // The newest credits that had something left: 10 of the refund, then 290 of the payment.
     let allocations = stage.billing.allocations("postpaid", 2).await.unwrap();
@@ -312,8 +316,11 @@ async fn invoices_of_march(stage: &Stage) {
     assert_eq!((note.kind, note.total, &note.refers_to), (DocumentKind::CreditNote, units("0.56"), &documents[1].document.number));
     assert_eq!(documents.len(), 4, "a refund that has its credit note needs no statement");
 
-    let month =
-        |from: &str, to: &str, usage: &str| MonthOfCharges { from: millis(from), to: millis(to), by_category: [units(usage), 0, 0, 0] };
+    let month = |from: &str, to: &str, usage: &str| MonthOfCharges {
+        from: millis(from),
+        to: millis(to),
+        by_category: [units(usage), Units::ZERO, Units::ZERO, Units::ZERO],
+    };
     let history = stage.billing.history("postpaid").await.unwrap();
     let [january, february, march, april] = ["2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01"].map(|day| format!("{day}T00:00:00Z"));
     let expected = [month(&march, &april, "300"), month(&february, &march, "2700.734567"), month(&january, &february, "500")];

@@ -6,6 +6,7 @@ use sqlx::Row;
 use tollgate::billing::suggestion::suggest;
 use tollgate::billing::{DocumentFilter, DocumentState, MonthBill, bills};
 use tollgate::domain::account::{Mode, NonUsageBilling};
+use tollgate::domain::money::Units;
 
 use crate::billing_months::stage::{DECIMALS, Stage, millis, units};
 
@@ -101,7 +102,7 @@ async fn a_suggested_limit_is_of_months_and_not_of_bills() {
     let history = stage.billing.history("acme").await.unwrap();
     let [january, february] = ["30.50", "12"].map(units);
     let found: Vec<_> = history.iter().map(|month| month.by_category).collect();
-    assert_eq!(found, [[february, 0, units("450"), 0], [january, 0, 0, 0]]);
+    assert_eq!(found, [[february, Units::ZERO, units("450"), Units::ZERO], [january, Units::ZERO, Units::ZERO, Units::ZERO]]);
     let suggestion = suggest(history, NonUsageBilling::OneByOne, DECIMALS);
     assert_eq!(suggestion.limit, Some(units("31")));
     stage.end().await;

@@ -18,7 +18,7 @@ use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, 
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
-use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
 use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::embedded::EmbeddedEngine;
@@ -48,7 +48,7 @@ pub fn millis(text: &str) -> UnixMillis {
 }
 
 /// An amount as the accounts here keep it.
-pub fn units(text: &str) -> i64 {
+pub fn units(text: &str) -> Units {
     decimal(text).to_units(DECIMALS).unwrap()
 }
 
@@ -237,7 +237,7 @@ impl Stage {
         self.ledger.observe(account, false).await.unwrap().unwrap().account
     }
 
-    pub async fn usable(&self, account: &str) -> i64 {
+    pub async fn usable(&self, account: &str) -> Units {
         self.account(account).await.usable_credit(self.clock.now())
     }
 
@@ -290,15 +290,21 @@ impl Stage {
     }
 
     /// What is open of each of the account's invoices, oldest first, in whole numbers of `units`.
-    pub async fn open_amounts(&self, account: &str) -> Vec<i64> {
+    pub async fn open_amounts(&self, account: &str) -> Vec<Units> {
         self.caught_up().await;
         let documents = self.documents(account).await;
-        let open: Vec<i64> =
-            documents.iter().filter(|one| one.document.amount_to_pay > 0 || one.open_amount > 0).map(|one| one.open_amount).collect();
+        let open: Vec<Units> = documents
+            .iter()
+            .filter(|one| one.document.amount_to_pay > Units::ZERO || one.open_amount > Units::ZERO)
+            .map(|one| one.open_amount)
+            .collect();
         // What is open is the negative balance, but for what no invoice holds.
         let balance = self.account(account).await.balance;
-        let unallocated = balance + open.iter().sum::<i64>();
-        assert!(unallocated <= 0 || open.iter().all(|open| *open == 0), "{account}: {unallocated} is unallocated, and {open:?} open");
+        let unallocated = balance + open.iter().sum::<Units>();
+        assert!(
+            unallocated <= Units::ZERO || open.iter().all(|open| open.is_zero()),
+            "{account}: {unallocated} is unallocated, and {open:?} open"
+        );
         open
     }
 }
@@ -308,12 +314,12 @@ fn limit_of(limit: &str) -> LimitChange {
 }
 
 /// Items and amounts.
-pub fn lines(items: &[Item]) -> Vec<(&str, &str, i64)> {
+pub fn lines(items: &[Item]) -> Vec<(&str, &str, Units)> {
     items.iter().map(|item| (item.item.as_str(), item.quantity.as_str(), item.amount)).collect()
 }
 
 /// Items, rounding, brought forward, total, credit applied, to pay, tax contained.
-pub fn sums(document: &Document) -> [i64; 7] {
+pub fn sums(document: &Document) -> [Units; 7] {
     [
         document.items_total,
         document.rounding,

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve};
-use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
 use tollgate::domain::rules::MAX_OPEN_RESERVATIONS;
 use tollgate::ledger::embedded::EmbeddedEngine;
@@ -83,9 +83,9 @@ async fn is_held_to_the_bound(engine: &dyn Engine, clock: &Clock, name: &str) {
     for (request_id, reservation, expected) in [("r1", "late", ReserveVerdict::TooMany), ("r2", "a7", ReserveVerdict::Granted)] {
         let outcome = ask(engine, vec![report(request_id, reservation)]).await.remove(0).unwrap();
         let decision = outcome.decision.unwrap();
-        assert_eq!((decision.amount, decision.reserve), (20_000, expected), "{name}");
+        assert_eq!((decision.amount, decision.reserve), (Units::new(20_000), expected), "{name}");
         assert_eq!(outcome.account.open_reservations, MAX_OPEN_RESERVATIONS, "{name}");
-        assert_eq!(outcome.account.reserved, i64::from(MAX_OPEN_RESERVATIONS) * 10_000, "{name}");
+        assert_eq!(outcome.account.reserved, Units::new(i64::from(MAX_OPEN_RESERVATIONS) * 10_000), "{name}");
         let replayed = ask(engine, vec![report(request_id, reservation)]).await.remove(0).unwrap();
         assert_eq!((replayed.replayed, replayed.decision), (true, Some(decision)), "{name}");
     }
@@ -120,11 +120,11 @@ async fn few_accounts_lose_much_in_one_step(engine: &dyn Engine, clock: &Clock, 
     assert!(!answer.has_deferred, "{name}");
     let answers = answer.answers.read().unwrap();
     let reserved = answers[1].as_ref().unwrap().account;
-    assert_eq!((reserved.open_reservations, reserved.reserved), (1, 100_001 * 10_000), "{name}");
+    assert_eq!((reserved.open_reservations, reserved.reserved), (1, Units::new(100_001 * 10_000)), "{name}");
     while engine.sweep(0).await.unwrap() {}
     for account in ["alpha", "beta"] {
         let left = ask(engine, vec![order_of(account, "", Action::Observe { watch: false })]).await.remove(0).unwrap().account;
-        assert_eq!((left.open_reservations, left.reserved), (0, 0), "{name}");
+        assert_eq!((left.open_reservations, left.reserved), (0, Units::ZERO), "{name}");
     }
 }
 

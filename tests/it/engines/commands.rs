@@ -154,8 +154,8 @@ pub enum Amount {
     Huge,
 }
 
-pub const MAXIMUM: i64 = MAX_UNITS;
-pub const COMMANDED: i64 = MAX_COMMANDED_UNITS;
+pub const MAXIMUM: i64 = MAX_UNITS.get();
+pub const COMMANDED: i64 = MAX_COMMANDED_UNITS.get();
 
 fn amount() -> impl Strategy<Value = Amount> {
     prop_oneof![

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use tollgate::domain::account::Account;
 use tollgate::domain::command::Action;
+use tollgate::domain::money::Units;
 use tollgate::domain::outcome::Verdict;
 use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::codec::{decode_account, encode_account};
@@ -50,11 +51,11 @@ async fn contents(stage: &Stage) -> Contents {
         let next_expiry = UnixMillis::new(i64::from_le_bytes(hint.try_into().unwrap()));
         let listed = stage.engine.reservations(0, String::from_utf8(id.clone()).unwrap(), None, 10_000).await.unwrap();
         let counted: Vec<_> = listed.iter().filter(|(_, reservation)| reservation.expires_at >= next_expiry).collect();
-        assert_eq!(counted.iter().map(|(_, reservation)| reservation.amount).sum::<i64>(), account.reserved, "{id:?}: {account:?}");
+        assert_eq!(counted.iter().map(|(_, reservation)| reservation.amount).sum::<Units>(), account.reserved, "{id:?}: {account:?}");
         assert_eq!(counted.len(), account.open_reservations as usize, "{id:?}: {account:?}");
         // What has expired is taken off by whichever step touches the account next.
         let open = counted.iter().filter(|(_, reservation)| reservation.expires_at > stage.clock.now());
-        let (reserved, count) = open.fold((0, 0), |(sum, count), (_, reservation)| (sum + reservation.amount, count + 1));
+        let (reserved, count) = open.fold((Units::ZERO, 0), |(sum, count), (_, reservation)| (sum + reservation.amount, count + 1));
         *record = encode_account(&Account { reserved, open_reservations: count, ..account });
     }
     contents

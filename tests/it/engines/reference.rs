@@ -12,7 +12,7 @@ use tollgate::domain::command::{
     Reversal, TemporaryChange, Until,
 };
 use tollgate::domain::entry::{Entry, EntryKind};
-use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
 use tollgate::domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationEnd, is_close_due, originals_of};
 use tollgate::domain::time::UnixMillis;
@@ -334,13 +334,13 @@ impl Reference {
         match amount {
             Amount::Units(units) => DecimalAmount::new(*units, decimals),
             Amount::Usable(above) => {
-                DecimalAmount::new((account.map_or(0, |account| account.usable_credit(now)) + above).clamp(0, MAXIMUM), decimals)
+                DecimalAmount::new((account.map_or(0, |account| account.usable_credit(now).get()) + above).clamp(0, MAXIMUM), decimals)
             }
             Amount::Balance(above) => {
-                DecimalAmount::new((account.map_or(0, |account| account.balance) + above).clamp(0, MAXIMUM), decimals)
+                DecimalAmount::new((account.map_or(0, |account| account.balance.get()) + above).clamp(0, MAXIMUM), decimals)
             }
             Amount::Due(above) => {
-                let (due, minor_unit) = account.map_or((0, 1), |account| (account.debt(), account.minor_unit()));
+                let (due, minor_unit) = account.map_or((0, 1), |account| (account.debt().get(), account.minor_unit().get()));
                 DecimalAmount::new((due / minor_unit + above).max(0) * minor_unit, decimals)
             }
             Amount::Fine(units) => DecimalAmount::new(*units, 6),
@@ -513,11 +513,11 @@ impl Reference {
             What::Resume => Action::Resume,
             What::Empty { keep_fraction } => {
                 let account = self.account(id)?;
-                let fraction = if *keep_fraction { account.balance % account.minor_unit() } else { 0 };
-                if account.balance == fraction || account.unbilled != 0 {
+                let fraction = if *keep_fraction { account.balance % account.minor_unit() } else { Units::ZERO };
+                if account.balance == fraction || account.unbilled != Units::ZERO {
                     return None;
                 }
-                Action::Adjust { amount: DecimalAmount::new(fraction - account.balance, account.decimals) }
+                Action::Adjust { amount: DecimalAmount::new((fraction - account.balance).get(), account.decimals) }
             }
             What::Close => Action::Close,
             What::Reopen => Action::Reopen,

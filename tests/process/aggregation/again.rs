@@ -7,7 +7,7 @@ use tollgate::billing::reconcile::lost::{accept_loss, reapply_lost};
 use tollgate::billing::reconcile::reapply::Again;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, Kind, LimitChange, Metadata, RemainderPolicy};
-use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Outcome, Verdict};
 use tollgate::ledger::Ledger;
 
@@ -17,7 +17,7 @@ use crate::support::RedisServer;
 const DAY: i64 = 86_400_000;
 
 /// One unit of money, in units.
-const ONE: i64 = 10_000;
+const ONE: Units = Units::new(10_000);
 
 /// Asks for something, and repeats it while the store is away.
 async fn ask(ledger: &Ledger, account: &str, id: &str, action: Action) -> Outcome {

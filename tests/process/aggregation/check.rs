@@ -15,6 +15,7 @@ use tollgate::billing::retention::RetentionSettings;
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Billing, DocumentFilter, DocumentState, StoredDocument};
 use tollgate::domain::entry::EntryKind;
+use tollgate::domain::money::Units;
 use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::Ledger;
 
@@ -91,7 +92,7 @@ async fn each_entry_follows_its_accounts_last(billing: &Billing, records: &[Reco
 /// Every bill that was cut has one document, every charge of it is on exactly one of its lines, and no number is skipped or used twice.
 pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
     all_is_issued(billing).await;
-    let mut charges: BTreeMap<(String, u32), (i64, i64)> = BTreeMap::new();
+    let mut charges: BTreeMap<(String, u32), (i64, Units)> = BTreeMap::new();
     for Record { entry, .. } in records.iter().filter(|record| record.entry.kind().is_charge()) {
         let (count, amount) = charges.entry((entry.account.clone(), entry.bill)).or_default();
         *count += 1;
@@ -113,8 +114,8 @@ pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
             }
             let bill = (document.account.clone(), document.bill);
             assert!(bills.remove(&bill), "{bill:?} was cut, and billed once");
-            let lines = document.items.iter().chain(&document.deducted).filter(|line| line.amount > 0);
-            let on_lines = lines.fold((0, 0), |(count, amount), line| (count + line.count, amount + line.amount));
+            let lines = document.items.iter().chain(&document.deducted).filter(|line| line.amount > Units::ZERO);
+            let on_lines = lines.fold((0, Units::ZERO), |(count, amount), line| (count + line.count, amount + line.amount));
             assert_eq!(on_lines, charges.get(&bill).copied().unwrap_or_default(), "{bill:?}: each charge is on one line");
         }
     }
@@ -150,7 +151,7 @@ pub async fn all_is_issued(billing: &Billing) {
 
 /// Totals are the sums of the entries, accounts are as the ledger has them.
 pub async fn totals_and_accounts_agree(billing: &Billing, ledger: &Ledger, records: &[Record]) {
-    let mut expected: BTreeMap<_, (i64, Option<Decimal>, i64)> = BTreeMap::new();
+    let mut expected: BTreeMap<_, (Units, Option<Decimal>, i64)> = BTreeMap::new();
     for Record { entry, .. } in records.iter().filter(|record| record.entry.kind().moves_money()) {
         let category = entry.metadata.category.map_or(0, |category| category as u8);
         let key = (entry.account.clone(), entry.bill, entry.kind(), category, entry.metadata.item.clone(), entry.metadata.unit.clone());

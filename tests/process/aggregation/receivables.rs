@@ -16,6 +16,7 @@ use tollgate::billing::store::sqlite_url;
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Act, Billing, BillingSettings, ByHand, Record};
 use tollgate::domain::account::Mode;
+use tollgate::domain::money::Units;
 use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::Block;
 
@@ -32,7 +33,7 @@ struct Reader {
     positions: Vec<Position>,
     blocks: Vec<VecDeque<Block>>,
     /// Mode and balance of each account, by the entries that were taken in.
-    accounts: BTreeMap<String, (Mode, i64)>,
+    accounts: BTreeMap<String, (Mode, Units)>,
 }
 
 impl Reader {
@@ -76,11 +77,11 @@ impl Reader {
         }
         for (account, (mode, balance)) in &self.accounts {
             let of = found.get(account);
-            let due = (-balance).max(0);
+            let due = (-*balance).max(Units::ZERO);
             if *mode == Mode::Postpaid {
-                assert_eq!(of.map_or(0, |of| of.total()), due, "{account}: {of:?} at {:?}", self.positions);
+                assert_eq!(of.map_or(Units::ZERO, |of| of.total()), due, "{account}: {of:?} at {:?}", self.positions);
             } else if let Some(of) = of {
-                assert!(of.not_invoiced == 0 && of.total() >= 0, "{account}: {of:?}");
+                assert!(of.not_invoiced == Units::ZERO && of.total() >= Units::ZERO, "{account}: {of:?}");
             }
         }
     }
@@ -116,7 +117,7 @@ async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool 
         at: crate::aggregation::load::START,
     };
     let Ok(done) = billing.allocate_by_hand(&asked).await.unwrap() else { return false };
-    assert!(done.amount > 0 && !done.replayed, "{asked:?}: {done:?}");
+    assert!(done.amount > Units::ZERO && !done.replayed, "{asked:?}: {done:?}");
     let again = billing.allocate_by_hand(&ByHand { actor: "bob".into(), ..asked.clone() }).await.unwrap().unwrap();
     assert_eq!((again.amount, again.replayed), (done.amount, true));
     true
@@ -129,14 +130,14 @@ async fn statements_tie(reader: &Reader, random: &mut StdRng, until: UnixMillis)
         let whole = reader.billing.account_statement(account, None, until).await.unwrap();
         let first = reader.billing.account_statement(account, None, between).await.unwrap();
         let second = reader.billing.account_statement(account, Some(between), until).await.unwrap();
-        assert_eq!((whole.opening, whole.closing, first.opening), (0, *balance, 0), "{account}");
+        assert_eq!((whole.opening, whole.closing, first.opening), (Units::ZERO, *balance, Units::ZERO), "{account}");
         assert_eq!((first.closing, second.closing), (second.opening, *balance), "{account}");
-        let moved = |statement: &AccountStatement| statement.lines.iter().map(|line| line.amount).sum::<i64>();
+        let moved = |statement: &AccountStatement| statement.lines.iter().map(|line| line.amount).sum::<Units>();
         assert_eq!(moved(&first) + moved(&second), *balance, "{account}");
-        assert_eq!(whole.lines.last().map_or(0, |last| last.balance), *balance, "{account}");
+        assert_eq!(whole.lines.last().map_or(Units::ZERO, |last| last.balance), *balance, "{account}");
         let open = "SELECT CAST(COALESCE(SUM(open_amount), 0) AS BIGINT) FROM payables WHERE account = $1";
         let row = sqlx::query(open).bind(account.clone()).fetch_one(reader.billing.store().pool()).await.unwrap();
-        assert_eq!(whole.open, row.get::<i64, _>(0), "{account}");
+        assert_eq!(whole.open, Units::new(row.get::<i64, _>(0)), "{account}");
     }
 }
 
@@ -157,7 +158,7 @@ async fn receivables_tie(billing: Billing, load: &Load, random: &mut StdRng) {
         }
     }
     reader.ties().await;
-    let owing = reader.accounts.values().filter(|(mode, balance)| *mode == Mode::Postpaid && *balance < 0).count();
+    let owing = reader.accounts.values().filter(|(mode, balance)| *mode == Mode::Postpaid && *balance < Units::ZERO).count();
     statements_tie(&reader, random, load.ledger.clock().now() + 1).await;
     all_is_issued(&reader.billing).await;
     let findings = verify(&reader.billing, &load.ledger, &[], &RetentionSettings::default(), |_, _, _| {}).await.unwrap();

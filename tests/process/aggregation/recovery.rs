@@ -7,7 +7,7 @@ use tollgate::billing::Billing;
 use tollgate::billing::settings::BillingSettings;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{self, Action, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reversal};
-use tollgate::domain::money::DecimalAmount;
+use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::ledger::Ledger;
 
 use crate::aggregation::check::until_caught_up;
@@ -104,7 +104,7 @@ async fn change_accounts(ledger: &Ledger) {
 }
 
 /// Balance, unbilled amount and limit of each account.
-async fn money(ledger: &Ledger) -> Vec<(i64, i64, i64)> {
+async fn money(ledger: &Ledger) -> Vec<(Units, Units, Units)> {
     let mut found = Vec::new();
     for number in 0..ACCOUNTS {
         let account = ledger.observe(&account(number), false).await.unwrap().unwrap().account;

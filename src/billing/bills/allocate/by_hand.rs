@@ -1,6 +1,7 @@
 //! What operators do with a credit: have it pay an invoice, take it off one, or let it pay by itself again. Pure.
 
 use super::{Allocation, Receivables};
+use domain::money::Units;
 
 /// Why it is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,42 +15,42 @@ pub enum NotAllocated {
     /// It is more than the credit has left.
     ExceedsUnallocated {
         /// What it has left.
-        unallocated: i64,
+        unallocated: Units,
     },
     /// It is more than the invoice lacks.
     ExceedsOpen {
         /// What it lacks.
-        open: i64,
+        open: Units,
     },
     /// It is more than what the credit pays of the invoice.
     ExceedsAllocated {
         /// What it pays.
-        allocated: i64,
+        allocated: Units,
     },
 }
 
 impl Receivables {
     /// What of a credit may pay an invoice: what is set aside of it, and what charges and debts have left of the rest.
     #[must_use]
-    pub fn unallocated(&self, credit: i64, balance: i64) -> i64 {
+    pub fn unallocated(&self, credit: i64, balance: Units) -> Units {
         let found = self.credits.iter().find(|found| found.sequence == credit);
-        found.map_or(0, |found| found.set_aside + found.free().min(self.free(balance)).max(0))
+        found.map_or(Units::ZERO, |found| found.set_aside + found.free().min(self.free(balance)).or_zero())
     }
 
     /// Has a credit pay an invoice: so much, or all that it can.
-    pub fn allocate(&mut self, credit: i64, document: i64, amount: Option<i64>, balance: i64) -> Result<Vec<Allocation>, NotAllocated> {
+    pub fn allocate(&mut self, credit: i64, document: i64, amount: Option<Units>, balance: Units) -> Result<Vec<Allocation>, NotAllocated> {
         let unallocated = self.unallocated(credit, balance);
         let place = self.credits.iter().position(|found| found.sequence == credit).ok_or(NotAllocated::NoSuchCredit)?;
         let invoice = self.invoices.iter().position(|found| found.document == document).ok_or(NotAllocated::NoSuchInvoice)?;
-        let open = self.invoices.get(invoice).map_or(0, |invoice| invoice.open);
+        let open = self.invoices.get(invoice).map_or(Units::ZERO, |invoice| invoice.open);
         let amount = match amount {
             Some(amount) => self.in_minor_units(amount)?,
             None => self.whole(unallocated.min(open)),
         };
-        if open == 0 || amount > open {
+        if open.is_zero() || amount > open {
             return Err(NotAllocated::ExceedsOpen { open });
         }
-        if amount == 0 || amount > unallocated {
+        if amount.is_zero() || amount > unallocated {
             return Err(NotAllocated::ExceedsUnallocated { unallocated });
         }
         if let Some(credit) = self.credits.get_mut(place) {
@@ -59,16 +60,16 @@ impl Receivables {
     }
 
     /// Takes a credit off an invoice, so much or all of it in whole minor units, and sets it aside. What else is free pays what is open.
-    pub fn take_off(&mut self, credit: i64, document: i64, amount: Option<i64>, balance: i64) -> Result<Vec<Allocation>, NotAllocated> {
+    pub fn take_off(&mut self, credit: i64, document: i64, amount: Option<Units>, balance: Units) -> Result<Vec<Allocation>, NotAllocated> {
         let of_both = |paid: &&Allocation| paid.credit == credit && paid.document == document;
-        let allocated: i64 = self.paid.iter().filter(of_both).map(|paid| paid.amount).sum();
+        let allocated: Units = self.paid.iter().filter(of_both).map(|paid| paid.amount).sum();
         let amount = match amount {
             Some(amount) => self.in_minor_units(amount)?,
             None => self.whole(allocated),
         };
         let credit = self.credits.iter_mut().find(|found| found.sequence == credit).ok_or(NotAllocated::NoSuchCredit)?;
         let invoice = self.invoices.iter_mut().find(|found| found.document == document).ok_or(NotAllocated::NoSuchInvoice)?;
-        if amount == 0 || amount > allocated {
+        if amount.is_zero() || amount > allocated {
             return Err(NotAllocated::ExceedsAllocated { allocated });
         }
         credit.allocated -= amount;
@@ -83,22 +84,22 @@ impl Receivables {
     }
 
     /// Lets what is set aside of a credit pay by itself again: at once what is open, the oldest first.
-    pub fn set_free(&mut self, credit: i64, balance: i64) -> Result<Vec<Allocation>, NotAllocated> {
+    pub fn set_free(&mut self, credit: i64, balance: Units) -> Result<Vec<Allocation>, NotAllocated> {
         let credit = self.credits.iter_mut().find(|found| found.sequence == credit).ok_or(NotAllocated::NoSuchCredit)?;
-        if credit.set_aside == 0 {
-            return Err(NotAllocated::ExceedsUnallocated { unallocated: 0 });
+        if credit.set_aside.is_zero() {
+            return Err(NotAllocated::ExceedsUnallocated { unallocated: Units::ZERO });
         }
         let freed = credit.set_aside;
-        (credit.set_aside, credit.is_changed) = (0, true);
+        (credit.set_aside, credit.is_changed) = (Units::ZERO, true);
         // As a new credit: a debt that no invoice holds waits until the invoices are paid.
         Ok(self.settle(self.free(balance).max(freed)))
     }
 
-    fn whole(&self, amount: i64) -> i64 {
-        amount - amount.rem_euclid(self.minor_unit.max(1))
+    fn whole(&self, amount: Units) -> Units {
+        amount - amount.rem_euclid(self.minor_unit.max(Units::ONE))
     }
 
-    fn in_minor_units(&self, amount: i64) -> Result<i64, NotAllocated> {
+    fn in_minor_units(&self, amount: Units) -> Result<Units, NotAllocated> {
         if self.whole(amount) == amount { Ok(amount) } else { Err(NotAllocated::NotInMinorUnits) }
     }
 }

@@ -10,8 +10,9 @@ use crate::audit;
 use crate::bills::allocate::Allocation;
 use crate::bills::allocate::by_hand::NotAllocated;
 use crate::record::narrow;
+use crate::store::Columns;
 use crate::{Billing, BillingError};
-use domain::money::format_units;
+use domain::money::{Units, format_units};
 use domain::origin::Origin;
 use domain::time::UnixMillis;
 
@@ -40,7 +41,7 @@ pub struct ByHand {
     /// The number of the invoice; empty where none is meant.
     pub invoice: String,
     /// The amount; `None` for as much as possible.
-    pub amount: Option<i64>,
+    pub amount: Option<Units>,
     /// Who asks.
     pub actor: String,
     /// For whom; empty if for nobody else.
@@ -57,7 +58,7 @@ pub struct ByHand {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Handled {
     /// How much was allocated, taken off, or set free.
-    pub amount: i64,
+    pub amount: Units,
     /// It was done before: this is a repetition.
     pub replayed: bool,
 }
@@ -142,7 +143,7 @@ impl Billing {
         .bind(asked.content())
         .bind(credit)
         .bind(document)
-        .bind(signed)
+        .bind(signed.get())
         .bind(asked.at.get())
         .bind(asked.actor.clone())
         .bind(asked.reason.clone())
@@ -157,7 +158,7 @@ impl Billing {
 }
 
 /// An amount of an account, as a decimal.
-async fn text_of(connection: &mut AnyConnection, account: &str, amount: i64) -> Result<String, BillingError> {
+async fn text_of(connection: &mut AnyConnection, account: &str, amount: Units) -> Result<String, BillingError> {
     let sql = "SELECT decimals, minor_digits FROM accounts WHERE account = $1";
     let row = sqlx::query(sql).bind(account.to_owned()).fetch_one(connection).await?;
     Ok(format_units(amount, narrow(&row, "decimals")?, narrow(&row, "minor_digits")?))
@@ -171,7 +172,7 @@ async fn repeated(connection: &mut AnyConnection, asked: &ByHand) -> Result<Opti
     if row.try_get::<String, _>("content")? != asked.content() {
         return Err(BillingError::RequestIdReused);
     }
-    Ok(Some(Handled { amount: row.try_get::<i64, _>("amount")?.abs(), replayed: true }))
+    Ok(Some(Handled { amount: row.units("amount")?.abs(), replayed: true }))
 }
 
 async fn next_number(connection: &mut AnyConnection, account: &str) -> Result<i64, BillingError> {
@@ -184,7 +185,7 @@ struct Done {
     credit: i64,
     /// 0 if no invoice is meant.
     document: i64,
-    amount: i64,
+    amount: Units,
     allocations: Vec<Allocation>,
 }
 
@@ -207,17 +208,17 @@ fn do_it(ledger: &mut Ledger, asked: &ByHand) -> Result<Done, NotAllocated> {
     };
     let amount = match asked.act {
         Act::SetFree => set_aside,
-        Act::Allocate | Act::TakeOff => allocations.first().map_or(0, |first| first.amount.abs()),
+        Act::Allocate | Act::TakeOff => allocations.first().map_or(Units::ZERO, |first| first.amount.abs()),
     };
     Ok(Done { credit, document, amount, allocations: summed(allocations) })
 }
 
 /// One allocation for each credit and invoice.
 fn summed(allocations: Vec<Allocation>) -> Vec<Allocation> {
-    let mut sums: BTreeMap<(i64, i64), i64> = BTreeMap::new();
+    let mut sums: BTreeMap<(i64, i64), Units> = BTreeMap::new();
     for Allocation { credit, document, amount } in allocations {
         *sums.entry((credit, document)).or_default() += amount;
     }
-    let summed = sums.into_iter().filter(|(_, amount)| *amount != 0);
+    let summed = sums.into_iter().filter(|(_, amount)| !amount.is_zero());
     summed.map(|((credit, document), amount)| Allocation { credit, document, amount }).collect()
 }

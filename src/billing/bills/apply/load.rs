@@ -140,16 +140,16 @@ async fn load_accounts(
             decimals: narrow(&row, "decimals")?,
             minor_digits: narrow(&row, "minor_digits")?,
         };
-        (ledger.mode, ledger.balance) = (Some(coded(&row, "mode", codec::mode)?), row.try_get("balance")?);
+        (ledger.mode, ledger.balance) = (Some(coded(&row, "mode", codec::mode)?), row.units("balance")?);
         ledger.receivables.minor_unit = ledger.denomination.minor_unit();
     }
     // A conversion changes its row, too.
     for row in BILL_ENDS.find(connection, dialect, "*", &accounts).await? {
         let account: String = row.try_get("account")?;
         loaded_bills.accounts.entry(account).or_default().end = BillEnd {
-            balance: row.try_get("balance")?,
+            balance: row.units("balance")?,
             converted_bill: narrow(&row, "converted_bill")?,
-            single: [row.try_get("single_charged")?, row.try_get("single_rounded")?],
+            single: [row.units("single_charged")?, row.units("single_rounded")?],
             is_changed: false,
         };
     }
@@ -191,7 +191,7 @@ async fn load_paid(
     let mut documents = BTreeSet::new();
     for row in ALLOCATIONS.find(connection, dialect, "*", credits).await? {
         let account: String = row.try_get("account")?;
-        let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.try_get("amount")? };
+        let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.units("amount")? };
         documents.insert(allocation.document);
         loaded_bills.accounts.entry(account).or_default().receivables.paid.push(allocation);
     }
@@ -203,10 +203,10 @@ fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
         sequence: row.try_get("sequence")?,
         request_id: row.try_get("request_id")?,
         time: row.instant("time")?,
-        amount: row.try_get("amount")?,
-        allocated: row.try_get("allocated")?,
-        reversed: row.try_get("reversed")?,
-        set_aside: row.try_get("set_aside")?,
+        amount: row.units("amount")?,
+        allocated: row.units("allocated")?,
+        reversed: row.units("reversed")?,
+        set_aside: row.units("set_aside")?,
         is_changed: false,
     })
 }
@@ -217,7 +217,7 @@ async fn load_adjustments(connection: &mut AnyConnection, dialect: Dialect, load
     let keys: Vec<Vec<Value<'_>>> = adjusted.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
     for row in ADJUSTMENTS.find(connection, dialect, "*", &keys).await? {
         let key = (row.try_get("account")?, narrow(&row, "bill")?);
-        let adjustment = Adjustment { time: row.instant("time")?, amount: row.try_get("amount")?, reason: row.try_get("reason")? };
+        let adjustment = Adjustment { time: row.instant("time")?, amount: row.units("amount")?, reason: row.try_get("reason")? };
         loaded_bills.adjustments.entry(key).or_default().push(adjustment);
     }
     for adjustments in loaded_bills.adjustments.values_mut() {
@@ -280,7 +280,7 @@ fn uncredited(row: &AnyRow) -> Result<Uncredited, BillingError> {
         kind: EntryKind::RefundedBalance,
         charge: None,
         subject: subject(row)?,
-        amount: row.try_get("amount")?,
+        amount: row.units("amount")?,
         time: row.instant("time")?,
     };
     let (account, bill) = (row.try_get("account")?, narrow(row, "bill")?);
@@ -297,7 +297,7 @@ fn refund(row: &AnyRow) -> Result<Refund, BillingError> {
         kind: coded(row, "kind", EntryKind::from_number)?,
         charge: EntryKind::from_number(charge),
         subject: subject(row)?,
-        amount: row.try_get("amount")?,
+        amount: row.units("amount")?,
         time: row.instant("time")?,
     })
 }

@@ -12,6 +12,7 @@ use crate::record::Record;
 use crate::store::Dialect;
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind};
+use domain::money::Units;
 use domain::rules::Cut;
 use domain::time::UnixMillis;
 
@@ -56,7 +57,7 @@ pub async fn preview(
         mode: state.account.mode,
         bill: cut.bill,
         balance: state.account.balance - cut.billed,
-        unbilled: 0,
+        unbilled: Units::ZERO,
         reserved: state.account.reserved,
         fingerprint: Default::default(),
         metadata: Metadata::default(),

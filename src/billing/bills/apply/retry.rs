@@ -157,7 +157,7 @@ impl Folded {
         let end = End::of(&ends).unwrap_or_default();
         let balance = entry.balance + entry.amount();
         // What was unallocated then is in the sums that the document was cut with.
-        let unallocated = if held.brought_forward != 0 { -held.brought_forward } else { held.credit_applied };
+        let unallocated = if !held.brought_forward.is_zero() { -held.brought_forward } else { held.credit_applied };
         let bill = CutBill {
             account: entry.account.clone(),
             denomination: denomination_of(held),
@@ -166,7 +166,7 @@ impl Folded {
             mode: entry.mode,
             cut_at: entry.time,
             closed: entry.amount(),
-            rounding: -rounding.bill,
+            rounding: (-rounding.bill),
             due_rounding: rounding.due,
             balance,
             opening: end.balance,
@@ -195,7 +195,7 @@ fn single_charge(entry: &Entry, rounding: Rounding, held: &Document) -> Draft {
         time: entry.time,
         subject: subject_of(entry),
         amount: entry.amount(),
-        rounding: -rounding.bill,
+        rounding: (-rounding.bill),
         balance,
         open: held.credit_applied - balance,
     };

@@ -2,14 +2,15 @@
 
 use crate::record::Record;
 use domain::entry::EntryKind;
+use domain::money::Units;
 
 /// What the entries behind a cut add to the balance: the less there is to pay.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rounding {
     /// Of the bill's sum.
-    pub bill: i64,
+    pub bill: Units,
     /// Of what is due after it.
-    pub due: i64,
+    pub due: Units,
 }
 
 impl Rounding {

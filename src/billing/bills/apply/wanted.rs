@@ -7,6 +7,7 @@ use crate::bills::allocations::is_credit;
 use crate::record::Record;
 use domain::account::Mode;
 use domain::entry::EntryKind;
+use domain::money::Units;
 
 /// What is to be loaded for a run of records.
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(super) struct Wanted<'a> {
     /// Accounts whose invoices may be paid by what was paid in before, or by what is left when a payment is reversed.
     pub(super) payers: BTreeSet<&'a str>,
     /// What comes in that may pay invoices, the oldest first, by account.
-    pub(super) coming_in: BTreeMap<&'a str, i64>,
+    pub(super) coming_in: BTreeMap<&'a str, Units>,
     /// Accounts whose open invoices are all looked at.
     pub(super) all_open: BTreeSet<&'a str>,
     /// Invoices that payments name: account, number.
@@ -61,7 +62,7 @@ impl<'a> Wanted<'a> {
                     if entry.kind() != EntryKind::ChargedOwnBill {
                         wanted.bills.insert((account, entry.bill));
                     }
-                    if entry.mode == Mode::Postpaid && entry.balance + entry.amount() > 0 {
+                    if entry.mode == Mode::Postpaid && entry.balance + entry.amount() > Units::ZERO {
                         wanted.payers.insert(account);
                     }
                 }

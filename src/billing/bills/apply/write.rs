@@ -11,6 +11,7 @@ use crate::sending::outbox::{self, TakenPayment};
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use domain::account::Mode;
+use domain::money::Units;
 
 const DOCUMENTS: Table = Table {
     name: "documents",
@@ -302,13 +303,13 @@ fn said<'a>(loaded_bills: &'a LoadedBills, account: &str, sequence: i64) -> [Val
 /// What postpaid accounts owe that is on no document yet.
 async fn write_dues(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &LoadedBills) -> Result<(), BillingError> {
     let due = |ledger: &Ledger| match ledger.mode {
-        Some(Mode::Postpaid) => (-ledger.receivables.free(ledger.balance)).max(0),
-        _ => 0,
+        Some(Mode::Postpaid) => (-ledger.receivables.free(ledger.balance)).max(Units::ZERO),
+        _ => Units::ZERO,
     };
     let (mut dues, mut none) = (Vec::new(), Vec::new());
     for (account, ledger) in &loaded_bills.accounts {
         match due(ledger) {
-            0 => none.push(account),
+            Units::ZERO => none.push(account),
             due => dues.push(vec![account.as_str().into(), due.into()]),
         }
     }

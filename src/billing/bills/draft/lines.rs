@@ -5,6 +5,7 @@ use rust_decimal::Decimal;
 use super::{Refund, Subject, Total};
 use crate::document::Item;
 use domain::account::Category;
+use domain::money::Units;
 
 impl Total {
     pub(super) fn line(&self, decimals: u8) -> Item {
@@ -60,7 +61,7 @@ fn in_currency(mut price: Decimal, decimals: u8) -> String {
 
 /// Adds a refund to the line of the refunds of its item.
 pub(super) fn merge(lines: &mut Vec<Item>, refund: Item) {
-    let is_same = |line: &&mut Item| line.amount < 0 && place(line) == place(&refund);
+    let is_same = |line: &&mut Item| line.amount < Units::ZERO && place(line) == place(&refund);
     match lines.iter_mut().find(is_same) {
         Some(line) => {
             if !refund.description.is_empty() {
@@ -90,7 +91,7 @@ pub fn add_quantities(left: &str, right: &str) -> String {
 /// Where a line stands on the page: by category, item and unit, refunds behind charges.
 pub(super) fn place(item: &Item) -> (usize, &str, &str, bool) {
     let category = CATEGORIES.iter().position(|name| *name == item.category).unwrap_or(CATEGORIES.len());
-    (category, &item.item, &item.unit, item.amount < 0)
+    (category, &item.item, &item.unit, item.amount < Units::ZERO)
 }
 
 /// The names of the categories, in the order of their numbers.

@@ -10,6 +10,7 @@ use crate::BillingSettings;
 use crate::search::tests::PostgresServer;
 use crate::store::sqlite_url;
 use domain::account::Account;
+use domain::money::Units;
 
 /// The instant of the queries: temporary limits have ended at 1, or run until 3.
 const NOW: UnixMillis = UnixMillis::new(2);
@@ -72,7 +73,7 @@ fn queries() -> Vec<Query<'static>> {
 }
 
 /// The accounts as the domain has them, with their folded names.
-async fn accounts(billing: &Billing) -> Vec<(String, String, Account, Option<i64>)> {
+async fn accounts(billing: &Billing) -> Vec<(String, String, Account, Option<Units>)> {
     let sql =
         "SELECT accounts.*, account_search.name AS folded FROM accounts JOIN account_search ON account_search.account = accounts.account";
     let rows = sqlx::query(sql).fetch_all(billing.store().pool()).await.unwrap();
@@ -84,15 +85,15 @@ async fn accounts(billing: &Billing) -> Vec<(String, String, Account, Option<i64
 }
 
 /// In which order the domain puts them: the least that may be low are all that are low without a temporary limit.
-fn expected(accounts: &[(String, String, Account, Option<i64>)], query: &Query<'_>) -> Vec<String> {
+fn expected(accounts: &[(String, String, Account, Option<Units>)], query: &Query<'_>) -> Vec<String> {
     let Filter { mode, status, currency, is_low, is_owing } = query.filter;
-    let is_wanted = |account: &Account, threshold: Option<i64>| {
+    let is_wanted = |account: &Account, threshold: Option<Units>| {
         let without = Account { temporary_until: UnixMillis::NONE, ..*account }.usable_credit(NOW);
         mode.is_none_or(|mode| mode == account.mode)
             && status.is_none_or(|status| status == account.status)
             && currency.is_none_or(|currency| currency == account.currency)
-            && (!is_owing || account.balance < 0)
-            && (!is_low || (account.status != Status::Closed && (without <= 0 || threshold.is_some_and(|least| without < least))))
+            && (!is_owing || account.balance < Units::ZERO)
+            && (!is_low || (account.status != Status::Closed && (without <= Units::ZERO || threshold.is_some_and(|least| without < least))))
     };
     let thousandths = |account: &Account, units: i64| {
         let decimals = u32::from(account.decimals);
@@ -104,9 +105,9 @@ fn expected(accounts: &[(String, String, Account, Option<i64>)], query: &Query<'
         .map(|(id, name, account, _)| {
             let (name, amount) = match query.order.by {
                 OrderBy::Name => (name.as_str(), 0),
-                OrderBy::UsableCredit => ("", thousandths(account, account.usable_credit(NOW))),
-                OrderBy::Balance => ("", thousandths(account, account.balance)),
-                OrderBy::AmountDue => ("", thousandths(account, account.amount_due())),
+                OrderBy::UsableCredit => ("", thousandths(account, account.usable_credit(NOW).get())),
+                OrderBy::Balance => ("", thousandths(account, account.balance.get())),
+                OrderBy::AmountDue => ("", thousandths(account, account.amount_due().get())),
             };
             (name, amount, id.as_str())
         })
@@ -245,5 +246,5 @@ async fn postgresql_orders_and_filters_accounts_along_indices() {
 #[test]
 fn amounts_of_every_size_can_be_ordered() {
     // What SQL computes with at most: usable credit is a sum of four amounts, times 1,000 if there are no decimals.
-    assert!((domain::money::MAX_UNITS * 4).checked_mul(1_000).is_some());
+    assert!((domain::money::MAX_UNITS.get() * 4).checked_mul(1_000).is_some());
 }

@@ -3,12 +3,13 @@
 use super::*;
 use domain::account::{Category, NonUsageBilling};
 use domain::entry::{EntryData, GivenBack, Limits, RefundedTo};
+use domain::money::Units;
 
 #[test]
 fn a_block_comes_back_as_it_was_stored() {
     let entry = Entry {
         data: EntryData::Created {
-            limits: Limits { permanent: -12, temporary: -1, temporary_until: UnixMillis::new(7) },
+            limits: Limits { permanent: Units::new(-12), temporary: Units::new(-1), temporary_until: UnixMillis::new(7) },
             settings: Settings {
                 name: Some("Acme".into()),
                 low_credit_threshold: Some(Some(DecimalAmount::new(15, 1))),
@@ -22,9 +23,9 @@ fn a_block_comes_back_as_it_was_stored() {
         time: UnixMillis::new(1_700_000_000_000),
         mode: Mode::Postpaid,
         bill: 9,
-        balance: -(1 << 51),
-        unbilled: 1 << 51,
-        reserved: 4,
+        balance: Units::new(-(1 << 51)),
+        unbilled: Units::new(1 << 51),
+        reserved: Units::new(4),
         fingerprint: *b"12345678",
         metadata: Metadata {
             category: Some(Category::Hardware),
@@ -47,8 +48,9 @@ fn a_block_comes_back_as_it_was_stored() {
         metadata: Metadata::default(),
         ..entry.clone()
     };
-    let given_back = GivenBack { original: Some(1 << 40), total: 4, rounding: -3, bill: 2, of_bill: Some(8) };
-    let refunded = Entry { data: EntryData::Refunded { to: RefundedTo::Balance, amount: -12, given_back }, ..entry.clone() };
+    let given_back =
+        GivenBack { original: Some(1 << 40), total: Units::new(4), rounding: Units::new(-3), bill: 2, of_bill: Some(Units::new(8)) };
+    let refunded = Entry { data: EntryData::Refunded { to: RefundedTo::Balance, amount: Units::new(-12), given_back }, ..entry.clone() };
     let block = Block {
         first_sequence: 5,
         id: [1; 16],
@@ -67,16 +69,16 @@ fn fields_that_this_version_does_not_know_are_skipped() {
         put_account(&mut accounts, "acme");
         put_ending(&mut endings, 1, rest);
         let entry = Entry {
-            data: EntryData::ToppedUp { amount: 5 },
+            data: EntryData::ToppedUp { amount: Units::new(5) },
             account: "acme".into(),
             request_id: String::new(),
             account_sequence: 1,
             time: UnixMillis::new(7),
             mode: Mode::Prepaid,
             bill: 1,
-            balance: 5,
-            unbilled: 0,
-            reserved: 0,
+            balance: Units::new(5),
+            unbilled: Units::ZERO,
+            reserved: Units::ZERO,
             fingerprint: [0; 8],
             metadata: Metadata::default(),
             refers_to: String::new(),

@@ -14,6 +14,7 @@ use crate::redis::{Bytes, RedisEngine};
 use crate::{Block, IdempotencyKey, LedgerError, ReservationPlace};
 use domain::account::{Account, Profile, Reservation};
 use domain::entry::{Entry, EntryData};
+use domain::money::Units;
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 
 /// What is stored.
@@ -44,7 +45,7 @@ impl Touched {
             ..PartitionState::default()
         };
         self.profiles.iter().for_each(|(id, profile)| drop(partition_state.put_profile(id, profile.clone())));
-        partition_state.accounts.values_mut().for_each(|account| (account.reserved, account.open_reservations) = (0, 0));
+        partition_state.accounts.values_mut().for_each(|account| (account.reserved, account.open_reservations) = (Units::ZERO, 0));
         for (key, reservation) in self.reservations.iter().filter(|(_, reservation)| reservation.expires_at > torn.block.time) {
             if let Some(account) = partition_state.accounts.get_mut(&reservation.account) {
                 account.reserved += reservation.amount;

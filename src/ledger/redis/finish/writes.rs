@@ -13,6 +13,7 @@ use crate::redis::script::NEVER;
 use crate::{LedgerError, NamePlace, ReservationPlace, fold_name};
 use domain::account::Account;
 use domain::entry::{Entry, EntryData};
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// What is left to write.
@@ -40,12 +41,16 @@ impl<'a> Writes<'a> {
             let held = self.stored.held.iter().filter(|(account, _)| account == id).map(|(_, key)| *key);
             let held = held.filter_map(|key| Some(ReservationPlace::of(key, self.partition_state.reservations.get(&key)?)));
             let open: Vec<_> = others.chain(held).filter(|place| place.expires_at > time).collect();
-            let reserved = self.torn.block.entries.iter().rfind(|entry| entry.account == *id).map_or(0, |entry| entry.reserved);
+            let reserved = self.torn.block.entries.iter().rfind(|entry| entry.account == *id).map_or(Units::ZERO, |entry| entry.reserved);
             let amounts = open.iter().map(|place| self.partition_state.reservations.get(&place.key).map(|reservation| reservation.amount));
-            if let Some(sum) = amounts.sum::<Option<i64>>()
+            if let Some(sum) = amounts.sum::<Option<Units>>()
                 && sum != reserved
             {
-                return Err(only_restore(format!("{sum} is reserved by reservations of account {id:?}, and {reserved} by its entries")));
+                return Err(only_restore(format!(
+                    "{} is reserved by reservations of account {id:?}, and {} by its entries",
+                    sum.get(),
+                    reserved.get()
+                )));
             }
             let open_reservations = u32::try_from(open.len()).unwrap_or(u32::MAX);
             let next_expiry = open.iter().map(|place| place.expires_at).min().unwrap_or(NEVER);

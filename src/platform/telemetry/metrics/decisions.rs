@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use super::Table;
 use super::registrar::Registrar;
 use domain::command::Kind;
+use domain::money::Units;
 use domain::outcome::{Answer, Refusal, Verdict};
 
 /// What can become of a command, but for refusals, which follow by their reason.
@@ -60,7 +61,7 @@ impl DecisionMetrics {
 }
 
 fn is_new_overdraft(answer: &Answer) -> bool {
-    answer.as_ref().is_ok_and(|outcome| !outcome.replayed && outcome.decision.is_some_and(|decision| decision.overdraft > 0))
+    answer.as_ref().is_ok_and(|outcome| !outcome.replayed && outcome.decision.is_some_and(|decision| decision.overdraft > Units::ZERO))
 }
 
 fn outcome_index(answer: Option<&Answer>) -> usize {

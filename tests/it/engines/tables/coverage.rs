@@ -5,6 +5,7 @@ use std::path::Path;
 
 use tollgate::domain::command::Kind;
 use tollgate::domain::entry::EntryKind;
+use tollgate::domain::money::Units;
 use tollgate::domain::outcome::{Refusal, ReserveVerdict, Verdict};
 use tollgate::domain::time::UnixMillis;
 
@@ -103,7 +104,7 @@ fn every_outcome_has_an_example() {
     };
     let mut wanted = vec!["declined INSUFFICIENT_FUNDS, short by ", ", final unit", ", overdraft ", ", replayed", ", credited "];
     wanted.extend([Verdict::Done, Verdict::Declined, Verdict::Unchanged].map(verdict));
-    let declined = ReserveVerdict::Declined { shortfall: 1 };
+    let declined = ReserveVerdict::Declined { shortfall: Units::new(1) };
     let verdicts = [ReserveVerdict::NotAsked, ReserveVerdict::Granted, declined, ReserveVerdict::Suspended, ReserveVerdict::TooMany];
     wanted.extend(verdicts.map(reserve));
     wanted.retain(|words| !outcomes.iter().any(|outcome| outcome.contains(words)));

@@ -3,12 +3,12 @@
 use tollgate::domain::account::Account;
 use tollgate::domain::command::Kind;
 use tollgate::domain::entry::Entry;
-use tollgate::domain::money::format_units;
+use tollgate::domain::money::{Units, format_units};
 use tollgate::domain::outcome::{Decision, Outcome, ReserveVerdict, Verdict};
 
 /// An amount of an account, as people read it.
 pub fn amount(units: i64, account: &Account) -> String {
-    format_units(units, account.decimals, account.minor_digits)
+    format_units(Units::new(units), account.decimals, account.minor_digits)
 }
 
 /// "granted 8.00", "charged 3.00, 5.00 reserved", "declined INSUFFICIENT_CREDIT, short by 2.00".
@@ -22,7 +22,7 @@ pub fn words(outcome: &Outcome) -> String {
 }
 
 fn decided(decision: &Decision, account: &Account) -> String {
-    let sum = amount(decision.amount, account);
+    let sum = amount(decision.amount.get(), account);
     match (decision.verdict, decision.kind) {
         (Verdict::Declined, Kind::Withdraw) => return format!("declined INSUFFICIENT_FUNDS, short by {sum}"),
         (Verdict::Declined, _) => return format!("declined INSUFFICIENT_CREDIT, short by {sum}"),
@@ -33,8 +33,8 @@ fn decided(decision: &Decision, account: &Account) -> String {
         Kind::Authorize => format!("granted {sum}{}", final_unit(decision)),
         Kind::Debit => format!("charged {sum}{}", rest(decision, account)),
         Kind::Release => format!("released {sum}"),
-        Kind::Refund if decision.credit_rounding != 0 => {
-            format!("refunded {sum}, credited {}", amount(decision.amount + decision.credit_rounding, account))
+        Kind::Refund if decision.credit_rounding != Units::ZERO => {
+            format!("refunded {sum}, credited {}", amount((decision.amount + decision.credit_rounding).get(), account))
         }
         Kind::Refund => format!("refunded {sum}"),
         Kind::ReversePayment | Kind::ReverseWriteOff => format!("reversed {sum}"),
@@ -51,16 +51,16 @@ fn final_unit(decision: &Decision) -> &'static str {
 
 fn rest(decision: &Decision, account: &Account) -> String {
     let mut rest = String::new();
-    if decision.overdraft != 0 {
-        rest.push_str(&format!(", overdraft {}", amount(decision.overdraft, account)));
+    if decision.overdraft != Units::ZERO {
+        rest.push_str(&format!(", overdraft {}", amount(decision.overdraft.get(), account)));
     }
     if let Some(grant) = &decision.reservation {
-        rest.push_str(&format!(", {} reserved{}", amount(grant.amount, account), final_unit(decision)));
+        rest.push_str(&format!(", {} reserved{}", amount(grant.amount.get(), account), final_unit(decision)));
     }
     match decision.reserve {
         ReserveVerdict::NotAsked | ReserveVerdict::Granted => {}
         ReserveVerdict::Declined { shortfall } => {
-            rest.push_str(&format!(", not reserved: INSUFFICIENT_CREDIT, short by {}", amount(shortfall, account)));
+            rest.push_str(&format!(", not reserved: INSUFFICIENT_CREDIT, short by {}", amount(shortfall.get(), account)));
         }
         ReserveVerdict::Suspended => rest.push_str(", not reserved: suspended"),
         ReserveVerdict::TooMany => rest.push_str(", not reserved: too many"),
@@ -71,7 +71,7 @@ fn rest(decision: &Decision, account: &Account) -> String {
 /// "charged balance 5.00", "suspended".
 pub fn entry(entry: &Entry, account: &Account) -> String {
     let kind = kind_words(&format!("{:?}", entry.kind()));
-    if entry.amount() == 0 { kind } else { format!("{kind} {}", amount(entry.amount(), account)) }
+    if entry.amount() == Units::ZERO { kind } else { format!("{kind} {}", amount(entry.amount().get(), account)) }
 }
 
 /// "ChargedBalance" as "charged balance".

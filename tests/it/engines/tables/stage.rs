@@ -8,6 +8,7 @@ use tollgate::clock::Clock;
 use tollgate::domain::account::Account;
 use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::entry::{Entry, EntryKind};
+use tollgate::domain::money::Units;
 use tollgate::domain::outcome::{Outcome, Refusal};
 use tollgate::domain::rules::MAX_OPEN_RESERVATIONS;
 use tollgate::domain::time::UnixMillis;
@@ -155,21 +156,21 @@ impl Stage {
             About::Amounts(amounts) => amounts.iter().try_for_each(|(which, expected)| {
                 let found = figure(*which, account, *now, new);
                 let expected = decimal(expected).to_units(account.decimals).unwrap();
-                if found == expected { Ok(()) } else { Err(format!("{}: {which:?} is {}", claim.sentence, amount(found, account))) }
+                if found == expected { Ok(()) } else { Err(format!("{}: {which:?} is {}", claim.sentence, amount(found.get(), account))) }
             }),
             About::Writes(entries) => equal(list(new.iter().map(|written| entry(written, account)).collect()), &entries.join(", ")),
             About::LooksUp(words) => equal(looked_up.join(", "), &words.join(", ")),
             About::Name(name) => equal(self.ledger.profile(id).await.unwrap().unwrap().name, name),
             About::LowCredit(expected) => {
                 let threshold = self.ledger.profile(id).await.unwrap().unwrap().low_credit_threshold;
-                equal(threshold.map_or_else(|| "nothing".to_owned(), |units| amount(units, account)), expected)
+                equal(threshold.map_or_else(|| "nothing".to_owned(), |units| amount(units.get(), account)), expected)
             }
             About::Document(..) | About::Open(_) | About::Notes(_) | About::Unallocated(_) => Ok(()),
         }
     }
 }
 
-fn figure(which: Amount, account: &Account, now: UnixMillis, new: &[Entry]) -> i64 {
+fn figure(which: Amount, account: &Account, now: UnixMillis, new: &[Entry]) -> Units {
     let rounded = |kind| new.iter().filter(|entry| entry.kind() == kind).map(|entry| entry.amount()).sum();
     let refund = || new.iter().find(|entry| entry.kind().is_refund()).expect("a refund");
     match which {

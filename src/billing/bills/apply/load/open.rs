@@ -15,6 +15,7 @@ use crate::bills::allocate::Payable;
 use crate::store::Columns;
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type};
+use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// Up to this many of an account are loaded at once; of more, this many at a time.
@@ -51,7 +52,7 @@ pub(super) async fn load(
     loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
     for row in OPEN_SUMS.find(connection, dialect, "*", &names(&wanted.accounts)).await? {
-        let (count, amount): (i64, i64) = (row.try_get("open_count")?, row.try_get("open_amount")?);
+        let (count, amount): (i64, Units) = (row.try_get("open_count")?, row.units("open_amount")?);
         let ledger = loaded_bills.accounts.entry(row.try_get("account")?).or_default();
         ledger.stored_open = (count, amount);
         (ledger.open_elsewhere, ledger.receivables.open_elsewhere) = (count, amount);
@@ -78,19 +79,19 @@ pub(super) async fn load(
 }
 
 /// The oldest of an account, up to an amount.
-async fn oldest(connection: &mut AnyConnection, account: &str, amount: i64, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
+async fn oldest(connection: &mut AnyConnection, account: &str, amount: Units, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
     let sql = "SELECT payables.*, COALESCE(issued.number, '') AS number FROM payables \
                LEFT JOIN issued ON issued.document = payables.document \
                WHERE payables.account = $1 AND open_amount > 0 AND (payables.cut_at, payables.document) > ($2, $3) \
                ORDER BY payables.cut_at, payables.document LIMIT $4";
     let (mut after, mut left) = ((UnixMillis::MIN, i64::MIN), amount);
-    while left > 0 {
+    while left > Units::ZERO {
         let query = sqlx::query(sql).bind(account.to_owned()).bind(after.0.get()).bind(after.1).bind(FEW);
         let rows = query.fetch_all(&mut *connection).await?;
         let Some(last) = rows.last() else { break };
         after = (last.instant("cut_at")?, last.try_get("document")?);
         for row in &rows {
-            left -= row.try_get::<i64, _>("open_amount")?;
+            left -= row.units("open_amount")?;
             take(row, loaded_bills)?;
         }
     }
@@ -119,17 +120,17 @@ pub(super) async fn load_documents(
 
 /// Takes an invoice in, once.
 fn take(row: &AnyRow, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
-    let (document, open): (i64, i64) = (row.try_get("document")?, row.try_get("open_amount")?);
+    let (document, open): (i64, i64) = (row.try_get("document")?, row.units("open_amount")?.get());
     if !loaded_bills.loaded.insert(document) {
         return Ok(());
     }
     let ledger = loaded_bills.accounts.entry(row.try_get("account")?).or_default();
     if open > 0 {
         ledger.open_elsewhere -= 1;
-        ledger.receivables.open_elsewhere -= open;
+        ledger.receivables.open_elsewhere -= Units::new(open);
     }
-    let (number, cut_at, total) = (row.try_get("number")?, row.instant("cut_at")?, row.try_get("total")?);
-    ledger.receivables.invoices.push(Payable { document, number, cut_at, total, open, stored: Some(open) });
+    let (number, cut_at, total) = (row.try_get("number")?, row.instant("cut_at")?, row.units("total")?);
+    ledger.receivables.invoices.push(Payable { document, number, cut_at, total, open: Units::new(open), stored: Some(Units::new(open)) });
     Ok(())
 }
 

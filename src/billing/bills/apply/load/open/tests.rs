@@ -15,7 +15,7 @@ use domain::command::Metadata;
 use domain::entry::{ChargedFrom, Entry, EntryData};
 use domain::time::UnixMillis;
 
-const CENT: i64 = 10_000;
+const CENT: Units = Units::new(10_000);
 
 /// An account with a number of open invoices, each of some cents, the oldest with the lowest number.
 async fn store_with(count: i64, folder: &std::path::Path) -> Store {
@@ -35,8 +35,8 @@ async fn store_with(count: i64, folder: &std::path::Path) -> Store {
     store
 }
 
-fn own_bill(amount: i64) -> EntryData {
-    EntryData::Charged { from: ChargedFrom::OwnBill, amount, reservation: None, overdraft: 0 }
+fn own_bill(amount: Units) -> EntryData {
+    EntryData::Charged { from: ChargedFrom::OwnBill, amount, reservation: None, overdraft: Units::ZERO }
 }
 
 fn record(data: EntryData, sequence: u64, invoices: &[&str]) -> Record {
@@ -50,8 +50,8 @@ fn record(data: EntryData, sequence: u64, invoices: &[&str]) -> Record {
         bill: u32::try_from(sequence).unwrap(),
         // Deep in debt: no credit is left over.
         balance: -100_000_000 * CENT,
-        unbilled: 0,
-        reserved: 0,
+        unbilled: Units::ZERO,
+        reserved: Units::ZERO,
         fingerprint: Default::default(),
         metadata: Metadata { invoices: invoices.iter().map(|number| (*number).to_owned()).collect(), ..Metadata::default() },
         refers_to: String::new(),
@@ -101,9 +101,9 @@ async fn what_is_paid_does_not_depend_on_how_much_is_loaded() {
         let mut records = Vec::new();
         for sequence in 2..2 + random.random_range(1..6) {
             let number = format!("INV-{}", random.random_range(1..70));
-            let amount = random.random_range(1..400) * CENT / 2;
+            let amount = Units::new(random.random_range(1..400) * CENT.get() / 2);
             records.push(match random.random_range(0..4) {
-                0 => record(own_bill(amount / CENT * CENT + CENT), sequence, &[]),
+                0 => record(own_bill(amount - amount % CENT + CENT), sequence, &[]),
                 1 => record(EntryData::PaymentRecorded { amount }, sequence, &[&number]),
                 2 => record(EntryData::Adjusted { amount }, sequence, &[]),
                 _ => record(EntryData::ToppedUp { amount }, sequence, &[]),
