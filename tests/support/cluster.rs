@@ -336,6 +336,23 @@ impl Cluster {
         from
     }
 
+    /// Copies what a slot holds to a node that does not have it, and leaves it where it is.
+    pub fn copy_slot(&self, slot: u16, to: usize) {
+        let (from, slot_text) = (self.owner(slot), slot.to_string());
+        self.told(to, &["CLUSTER", "SETSLOT", &slot_text, "IMPORTING", &self.nodes[from].id]);
+        let (address, port) = (self.nodes[to].host.address.clone(), self.nodes[to].port.to_string());
+        for key in self.command(from, &["CLUSTER", "GETKEYSINSLOT", &slot_text, "1000"]).split_whitespace() {
+            assert_eq!(self.command(from, &["MIGRATE", &address, &port, key, "0", "10000", "COPY"]).trim(), "OK", "{key}");
+        }
+    }
+
+    /// Has a node that got a copy of a slot take it over, as it was when it was copied.
+    pub fn take_slot_over(&self, slot: u16, by: usize) {
+        let id = self.nodes[by].id.clone();
+        self.told(by, &["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &id]);
+        self.wait_until_all_see(slot, by);
+    }
+
     /// Moves a slot at once, which only newer servers can (Valkey 9).
     pub fn migrate_slot(&self, slot: u16, to: usize) {
         let (from, slot_text, target) = (self.owner(slot), slot.to_string(), self.nodes[to].id.clone());

@@ -1,15 +1,16 @@
 //! The blocks that callers were told of last, and the search for them on each new connection.
 //!
 //! A failover to a replica that was behind, or a server that returns with an older file, loses the end of a journal, and says nothing of
-//! it. So each thread keeps the last blocks of each partition that it had acknowledged, and looks for them wherever it connects. What is
-//! not there any more is said, counted, and kept aside beside the partition ([`Losses`]), until an operator has it applied again or lets it
-//! go. Meanwhile the partition goes on: what a caller repeats is done once, whether the operator or the caller is first.
+//! it. So each thread keeps the last blocks of each partition that it had acknowledged, and looks for them wherever it connects, and where
+//! a partition has come to a connection that was there already. What is not there any more is said, counted, and kept aside beside the
+//! partition ([`Losses`]), until an operator has it applied again or lets it go. From then on the partition goes on: what a caller repeats
+//! is done once, whether the operator or the caller is first.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redis::aio::MultiplexedConnection;
-use redis::{FromRedisValue, RedisError, Value};
+use redis::{ErrorKind, FromRedisValue, RedisError, Value};
 
 use super::batch::PackedBatch;
 use super::fate::{Fate, of_read};
@@ -42,6 +43,8 @@ struct Tail {
     bytes: usize,
     /// How many of the latest were told to be lost, and could not be kept aside yet.
     waiting: usize,
+    /// Whether the log was told that they could not.
+    is_refusal_told: bool,
 }
 
 /// A block that was acknowledged.
@@ -101,15 +104,15 @@ impl Acknowledged {
         }
     }
 
-    /// Looks for the last acknowledged blocks of partitions at a server that has been connected to. An error: the server cannot be asked now,
-    /// or refuses to keep aside what it has lost, and is to be connected to again; nothing is forgotten until then.
+    /// Looks for the last acknowledged blocks of partitions at a server. Returns the partitions that are to be looked for again before
+    /// anything is sent to them: the server cannot tell of them now, or does not keep aside what it has lost. Nothing is forgotten until then.
     pub(super) async fn look_for(
         &self,
         connection: &mut MultiplexedConnection,
         keys: &[PartitionKeys],
         partitions: &[u16],
         losses: &Losses,
-    ) -> Result<(), RedisError> {
+    ) -> Result<Vec<u16>, RedisError> {
         let asked: Vec<_> = partitions.iter().filter_map(|number| keys.get(usize::from(*number))).collect();
         let mut commands = redis::Pipeline::with_capacity(2 * asked.len());
         for keys in &asked {
@@ -119,18 +122,7 @@ impl Acknowledged {
             true => Vec::new(),
             false => connection.send_packed_commands(&commands, 0, commands.len()).await?,
         };
-        // What says of all of them that it cannot tell now, as a node does that has just returned, is asked again before anybody gets it.
-        let later = |answers: &[Value]| {
-            let error = answers.first()?.clone().extract_error().err()?;
-            matches!(of_read(&error), Fate::Later(_)).then_some(error)
-        };
-        let is_any_known = partitions.iter().any(|number| self.tail(*number).is_some_and(|tail| !tail.blocks.is_empty()));
-        if is_any_known
-            && answers.chunks(2).all(|answers| later(answers).is_some())
-            && let Some(error) = later(&answers)
-        {
-            return Err(error);
-        }
+        let mut left = Vec::new();
         for (keys, answers) in asked.into_iter().zip(answers.chunks(2)) {
             let [state, aside] = answers else { continue };
             // Another connection may just be keeping something aside: that there is nothing yet does not say that nothing is lost.
@@ -138,17 +130,30 @@ impl Acknowledged {
                 Ok(aside @ 1..) => losses.found_aside(keys.number, aside),
                 _ => losses.show(keys.number),
             }
-            let Value::BulkString(state) = state else { continue };
-            let Some(state) = StepState::get(&mut state.as_slice()) else { continue };
-            if let Err(error) = self.look_for_tail(connection, keys, state, losses).await {
-                match of_read(&error) {
+            let looked = match state.clone().extract_error() {
+                Ok(Value::BulkString(state)) => match StepState::get(&mut state.as_slice()) {
+                    Some(state) => self.look_for_tail(connection, keys, state, losses).await,
+                    None => Ok(()),
+                },
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            };
+            match looked {
+                Ok(()) => {}
+                Err(error) if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => return Err(error),
+                Err(error) => match of_read(&error) {
                     // It is elsewhere, or on its way there.
                     Fate::Moved(_) | Fate::Asked(_) => {}
-                    _ => return Err(error),
-                }
+                    _ if self.is_any_known(keys.number) => left.push(keys.number),
+                    _ => {}
+                },
             }
         }
-        Ok(())
+        Ok(left)
+    }
+
+    fn is_any_known(&self, partition: u16) -> bool {
+        self.tail(partition).is_some_and(|tail| !tail.blocks.is_empty())
     }
 
     async fn look_for_tail(
@@ -185,6 +190,9 @@ impl Acknowledged {
             (Some(tail), Some(first)) => tail.from(first.id, sequence),
             _ => return Ok(()),
         };
+        if lost.count == 0 {
+            return Ok(());
+        }
         // An alarm first, which stays on though nothing can be kept aside.
         if let Some(mut tail) = self.tail(keys.number)
             && tail.waiting == 0
@@ -198,15 +206,22 @@ impl Acknowledged {
             blocks.iter().for_each(|(field, block)| {
                 command.arg(field).arg(block.as_slice());
             });
-            command.query_async::<Value>(connection).await.inspect_err(|error| {
-                tracing::warn!(partition = keys.number, %error, "what was lost cannot be kept aside yet");
-            })?;
+            command.query_async::<Value>(connection).await.inspect_err(|error| self.tell_refusal(keys.number, error))?;
         }
         if let (Some(mut tail), Some(first)) = (self.tail(keys.number), known.get(there)) {
+            if tail.waiting > 0 {
+                losses.kept_aside(keys.number);
+            }
             tail.forget_from(first.id);
-            losses.kept_aside(keys.number);
         }
         Ok(())
+    }
+
+    /// Tells the log once that a server does not keep aside what it has lost.
+    fn tell_refusal(&self, partition: u16, error: &RedisError) {
+        if self.tail(partition).is_some_and(|mut tail| !std::mem::replace(&mut tail.is_refusal_told, true)) {
+            tracing::warn!(partition, %error, "what was lost cannot be kept aside yet");
+        }
     }
 }
 
@@ -266,7 +281,7 @@ impl Tail {
         self.blocks.truncate(place);
         self.bytes -= forgotten;
         self.emptied = self.emptied.min(place);
-        self.waiting = 0;
+        (self.waiting, self.is_refusal_told) = (0, false);
     }
 }
 

@@ -204,6 +204,19 @@ impl Connection {
         is_lost
     }
 
+    /// Has the connection checked by something that was not checked when it was made.
+    pub async fn check_again<T>(
+        &self,
+        check: impl FnOnce(MultiplexedConnection) -> BoxFuture<'static, anyhow::Result<T>>,
+    ) -> anyhow::Result<T> {
+        let (connection, generation) = self.current().map_err(|NoConnection(reason)| anyhow::anyhow!(reason))?;
+        check(connection).await.inspect_err(|error| {
+            if let Some(error) = error.downcast_ref::<RedisError>() {
+                self.look_at(generation, error);
+            }
+        })
+    }
+
     /// Sends a command that reads, or that may as well be sent twice.
     pub async fn send(&self, command: &Cmd) -> Result<Value, Failure> {
         let (mut connection, generation) = self.current()?;

@@ -27,6 +27,7 @@ pub mod opening;
 pub mod preflight;
 mod proof;
 mod read;
+pub mod rechecks;
 mod reply;
 pub mod restore;
 pub mod routes;
@@ -43,7 +44,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, try_join, try_join4};
 use redis::{FromRedisValue, Value};
@@ -66,7 +66,7 @@ use platform::clock::Clock;
 use platform::durability::Durability;
 use platform::tls::Outgoing;
 use preflight::Expected;
-use routes::{PartitionsCheck, Routes};
+use routes::Routes;
 use topology::Topology;
 
 /// How far ahead of Redis a step may be, and this machine's clock off.
@@ -171,41 +171,6 @@ impl RedisLedger {
             figures_looked_at: Mutex::default(),
             looked: Mutex::default(),
             servers_shown: Mutex::default(),
-        })
-    }
-
-    /// What each new connection must pass. In a cluster, a partition that does not is refused alone.
-    fn preflight(&self, clock: &Clock, acknowledged: &Arc<Acknowledged>) -> PartitionsCheck {
-        let Self { topology, expected, checks, losses, options, .. } = self.clone();
-        let (clock, durability, acknowledged) = (clock.clone(), options.durability, Arc::clone(acknowledged));
-        Arc::new(move |mut connection, address, partitions| {
-            let (topology, expected, checks, clock) = (Arc::clone(&topology), Arc::clone(&expected), checks.clone(), clock.clone());
-            let (acknowledged, losses) = (Arc::clone(&acknowledged), losses.clone());
-            async move {
-                let has_head = topology.primary_of(expected.head_slot()).as_ref() == Some(&address);
-                proof::check_new(&mut connection, durability).await?;
-                let found = preflight::check(connection.clone(), Arc::clone(&expected), has_head, partitions.clone()).await?;
-                if !topology.is_cluster() {
-                    found.into_iter().collect::<anyhow::Result<()>>()?;
-                    return Ok(acknowledged.look_for(&mut connection, expected.keys(), &partitions, &losses).await?);
-                }
-                let there: Vec<u16> =
-                    partitions.iter().zip(&found).filter(|(_, found)| found.is_ok()).map(|(partition, _)| *partition).collect();
-                acknowledged.look_for(&mut connection, expected.keys(), &there, &losses).await?;
-                for (partition, found) in partitions.into_iter().zip(found) {
-                    if let Some(store) = checks.stores.get(usize::from(partition)) {
-                        store.set(&found.map_err(|error| format!("{error:#}")));
-                    }
-                }
-                if !clock.is_manual() {
-                    let time = redis::cmd("TIME").query_async(&mut connection).await?;
-                    if let Err(reason) = health::agreement(time) {
-                        bail!("{reason}");
-                    }
-                }
-                Ok(())
-            }
-            .boxed()
         })
     }
 }

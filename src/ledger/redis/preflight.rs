@@ -1,21 +1,26 @@
 //! What a store must be like before a command is sent to it.
 //!
-//! Checked at each start, and on each new connection: a Redis that came back empty, or was replaced by another, is refused.
+//! Checked at each start, on each new connection, and where a partition comes to one that was there: a Redis that came back empty, or was replaced by another, is refused.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use anyhow::{bail, ensure};
+use futures_util::FutureExt;
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, RedisError, Value};
 
+use super::acknowledged::Acknowledged;
 use super::fate::{Fate, of_read};
 use super::keys::{PartitionKeys, StoreKeys};
+use super::routes::PartitionsCheck;
 use super::script::KEY_TYPES;
 use super::server_check::check_server;
 use super::stored::Stored;
+use super::{RedisLedger, health, proof};
 use crate::{Identity, LedgerId, StoreSettings};
 use domain::time::UnixMillis;
+use platform::clock::Clock;
 
 /// What a store must hold.
 #[derive(Debug)]
@@ -162,6 +167,47 @@ pub async fn check(
         });
     }
     Ok(checked)
+}
+
+impl RedisLedger {
+    /// What each new connection must pass. In a cluster, a partition that does not is refused alone.
+    pub(super) fn preflight(&self, clock: &Clock, acknowledged: &Arc<Acknowledged>) -> PartitionsCheck {
+        let Self { topology, expected, checks, losses, options, .. } = self.clone();
+        let (clock, durability, acknowledged) = (clock.clone(), options.durability, Arc::clone(acknowledged));
+        Arc::new(move |mut connection, address, partitions| {
+            let (topology, expected, checks, clock) = (Arc::clone(&topology), Arc::clone(&expected), checks.clone(), clock.clone());
+            let (acknowledged, losses) = (Arc::clone(&acknowledged), losses.clone());
+            async move {
+                let has_head = topology.primary_of(expected.head_slot()).as_ref() == Some(&address);
+                proof::check_new(&mut connection, durability).await?;
+                let found = check(connection.clone(), Arc::clone(&expected), has_head, partitions.clone()).await?;
+                if !topology.is_cluster() {
+                    found.into_iter().collect::<anyhow::Result<()>>()?;
+                    let left = acknowledged.look_for(&mut connection, expected.keys(), &partitions, &losses).await?;
+                    if !left.is_empty() {
+                        bail!("what partitions {left:?} have lost cannot be looked for, or be kept aside, yet");
+                    }
+                    return Ok(left);
+                }
+                let there: Vec<u16> =
+                    partitions.iter().zip(&found).filter(|(_, found)| found.is_ok()).map(|(partition, _)| *partition).collect();
+                let left = acknowledged.look_for(&mut connection, expected.keys(), &there, &losses).await?;
+                for (partition, found) in partitions.into_iter().zip(found) {
+                    if let Some(store) = checks.stores.get(usize::from(partition)) {
+                        store.set(&found.map_err(|error| format!("{error:#}")));
+                    }
+                }
+                if !clock.is_manual() {
+                    let time = redis::cmd("TIME").query_async(&mut connection).await?;
+                    if let Err(reason) = health::agreement(time) {
+                        bail!("{reason}");
+                    }
+                }
+                Ok(left)
+            }
+            .boxed()
+        })
+    }
 }
 
 impl Expected {

@@ -30,7 +30,7 @@ impl RedisEngine {
         commands.add_command(command.clone()).cmd("GET").arg(&keys.settings);
         let mut attempts = self.routes.attempts(keys.number);
         let (found, copy) = loop {
-            let (connection, is_asking) = attempts.connection()?;
+            let (connection, is_asking) = attempts.connection().await?;
             let answers = match is_asking {
                 true => connection.send_all(&asking(command, &keys.settings)).await,
                 false => connection.send_all(&commands).await,

@@ -2,7 +2,8 @@
 //!
 //! Connections are made and dropped as the map of the servers changes. While a partition has none, what is for it fails at once; it does
 //! not wait for a server that is away, and holds up nobody else. What did not run, because the partition is elsewhere or on its way, is
-//! sent again for as long as a server may take to answer.
+//! sent again for as long as a server may take to answer. A partition that comes to a connection which is there already is checked before
+//! anything is sent to it ([`super::rechecks`]).
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -19,6 +20,7 @@ use super::RedisOptions;
 use super::connection::{Check, Connection, Failure, Work};
 use super::fate::Fate;
 use super::keys::PartitionKeys;
+use super::rechecks::Rechecks;
 use super::topology::{REFRESH, Topology};
 use crate::LedgerError;
 use platform::telemetry::metrics;
@@ -26,15 +28,20 @@ use platform::telemetry::metrics;
 /// How long what did not run waits before it is sent again.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What a new connection to a server must pass, on which these partitions are.
+/// How long a partition waits until it is checked again, where nobody sends anything to it.
+const CHECK_AGAIN: Duration = Duration::from_millis(500);
+
+/// What a connection to a server must pass, on which these partitions are. Returns those that must be checked again before anything is sent
+/// to them.
 pub type PartitionsCheck =
-    Arc<dyn Fn(MultiplexedConnection, ConnectionAddr, Vec<u16>) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
+    Arc<dyn Fn(MultiplexedConnection, ConnectionAddr, Vec<u16>) -> BoxFuture<'static, anyhow::Result<Vec<u16>>> + Send + Sync>;
 
 /// The connections of one thread.
 pub struct Routes {
     topology: Arc<Topology>,
     options: RedisOptions,
     check: PartitionsCheck,
+    rechecks: Rechecks,
     slots: Vec<u16>,
     /// Whether each partition has a connection of its own.
     are_apart: bool,
@@ -74,9 +81,11 @@ impl Routes {
     ) -> anyhow::Result<(Arc<Self>, Work)> {
         let slots = keys.iter().map(|keys| keys.slot).collect();
         let table = Mutex::new(Table { by_partition: vec![None; keys.len()], ..Table::default() });
-        let (trouble, made) = (Arc::default(), Arc::default());
-        let routes =
-            Arc::new_cyclic(|this| Self { topology, options, check, slots, are_apart, table, this: Weak::clone(this), trouble, made });
+        let (trouble, made, rechecks) = (Arc::default(), Arc::default(), Rechecks::new(keys.len()));
+        let routes = Arc::new_cyclic(|this| {
+            let this = Weak::clone(this);
+            Self { topology, options, check, rechecks, slots, are_apart, table, this, trouble, made }
+        });
         let changes = routes.topology.subscribe();
         routes.follow();
         let new = std::mem::take(&mut routes.lock().new);
@@ -162,6 +171,7 @@ impl Routes {
                 continue;
             }
             let known = by_partition.iter().flatten().chain(asked.iter()).find(leads_there).filter(|_| !self.are_apart).cloned();
+            self.rechecks.set(number, known.is_some());
             let connection = known.unwrap_or_else(|| {
                 let made = self.connection_to(address, self.are_apart.then(|| u16::try_from(number).unwrap_or(u16::MAX)));
                 new.push(Arc::clone(&made));
@@ -182,9 +192,48 @@ impl Routes {
         let check: Check = Arc::new(move |connection| {
             let partitions =
                 only.map_or_else(|| routes.upgrade().map_or_else(Vec::new, |routes| routes.partitions_at(&at)), |only| vec![only]);
-            check(connection, at.clone(), partitions)
+            let (routes, at) = (Weak::clone(&routes), at.clone());
+            let checked = check(connection, at.clone(), partitions.clone());
+            async move {
+                let left = checked.await?;
+                if let Some(routes) = routes.upgrade() {
+                    routes.note_checked(&at, &partitions, &left);
+                }
+                Ok(())
+            }
+            .boxed()
         });
         Connection::new(self.options.clone(), address, Arc::clone(&self.trouble), Arc::clone(&self.topology.told), check)
+    }
+
+    /// Notes that partitions were checked at a server, but for those that are left. What has gone elsewhere meanwhile is checked there.
+    fn note_checked(&self, address: &ConnectionAddr, partitions: &[u16], left: &[u16]) {
+        let there = self.partitions_at(address);
+        for partition in partitions.iter().filter(|partition| there.contains(partition)) {
+            self.rechecks.set(usize::from(*partition), left.contains(partition));
+        }
+        if !left.is_empty() {
+            self.made.notify_one();
+        }
+    }
+
+    /// Has a partition checked on its connection, if it must be. An error: nothing may be sent to it yet. Where there is no connection, one
+    /// is made, and that checks it.
+    async fn check_again(&self, partition: u16, connection: &Connection) -> Result<(), Arc<str>> {
+        if !self.rechecks.must_wait(partition) || connection.problem().is_some() {
+            return Ok(());
+        }
+        let address = connection.address();
+        let check = || async move {
+            let checked = connection.check_again(|checked| (self.check)(checked, address.clone(), vec![partition])).await;
+            let left = checked.map_err(|error| Arc::<str>::from(format!("{error:#}")))?;
+            self.note_checked(address, &[partition], &left);
+            match left.is_empty() {
+                true => Ok(()),
+                false => Err("whether the partition has lost anything is not known yet, or what it has lost is not kept aside".into()),
+            }
+        };
+        self.rechecks.once(partition, check).await
     }
 
     fn partitions_at(&self, address: &ConnectionAddr) -> Vec<u16> {
@@ -221,11 +270,26 @@ pub struct Attempts<'a> {
 
 impl Attempts<'_> {
     /// Where to send it, and whether that server must be asked for it.
-    pub fn connection(&self) -> Result<(Arc<Connection>, bool), LedgerError> {
-        match &self.elsewhere {
-            None => Ok((self.routes.of(self.partition)?, false)),
-            Some(address) => Ok((self.routes.asked(address), true)),
+    pub async fn connection(&mut self) -> Result<(Arc<Connection>, bool), LedgerError> {
+        if let Some(address) = &self.elsewhere {
+            return Ok((self.routes.asked(address), true));
         }
+        loop {
+            let connection = self.routes.of(self.partition)?;
+            let Err(reason) = self.routes.check_again(self.partition, &connection).await else { return Ok((connection, false)) };
+            let left = self.left();
+            if left.is_zero() {
+                return Err(LedgerError::NotDone(reason));
+            }
+            self.routes.trouble.notify_one();
+            sleep(PAUSE.min(left)).await;
+        }
+    }
+
+    /// For how long it is sent again.
+    fn left(&mut self) -> Duration {
+        let until = *self.until.get_or_insert_with(|| Instant::now() + self.routes.options.response_timeout);
+        until.saturating_duration_since(Instant::now())
     }
 
     /// Waits until it may be sent again, or says what its failure comes to.
@@ -236,8 +300,7 @@ impl Attempts<'_> {
         fate: impl FnOnce(&RedisError) -> Fate,
     ) -> Result<(), LedgerError> {
         let is_first = self.until.is_none();
-        let until = *self.until.get_or_insert_with(|| Instant::now() + self.routes.options.response_timeout);
-        let left = until.saturating_duration_since(Instant::now());
+        let left = self.left();
         let fate = match failure {
             Failure::NotSent(_) if connection.is_untried() && !left.is_zero() => {
                 let _ = timeout(left, connection.tried()).await;
@@ -284,6 +347,24 @@ impl Attempts<'_> {
     }
 }
 
+/// Has a partition checked until it need not be.
+fn until_checked(routes: Weak<Routes>, partition: u16) -> Work {
+    async move {
+        loop {
+            let Some(routes) = routes.upgrade().filter(|routes| routes.rechecks.must_wait(partition)) else { return };
+            let is_checked = match routes.of(partition) {
+                Ok(connection) => connection.problem().is_none() && routes.check_again(partition, &connection).await.is_ok(),
+                Err(_) => false,
+            };
+            drop(routes);
+            if !is_checked {
+                sleep(CHECK_AGAIN).await;
+            }
+        }
+    }
+    .boxed()
+}
+
 /// Polls the work of all connections, and follows the topology.
 async fn keep(routes: Weak<Routes>, mut works: FuturesUnordered<Work>, mut changes: watch::Receiver<u64>) {
     let of_routes = |routes: Arc<Routes>| (Arc::clone(&routes.topology), Arc::clone(&routes.trouble), Arc::clone(&routes.made));
@@ -314,5 +395,6 @@ async fn keep(routes: Weak<Routes>, mut works: FuturesUnordered<Work>, mut chang
         }
         let Some(routes) = routes.upgrade() else { return };
         works.extend(std::mem::take(&mut routes.lock().new).iter().map(Connection::work));
+        works.extend(routes.rechecks.take_new().into_iter().map(|partition| until_checked(Arc::downgrade(&routes), partition)));
     }
 }

@@ -53,13 +53,13 @@ impl RedisEngine {
         let channel = if self.watchers.may_be_heard(keys.number) { keys.channel.as_bytes() } else { b"" };
         let mut attempts = self.routes.attempts(keys.number);
         loop {
+            let (connection, is_asking) = attempts.connection().await?;
             let time = BatchTime::of(&self.clock, self.window);
             let has_legacy = time.now < self.expected.legacy_until();
             let block_id: [u8; 16] = rand::random();
             let packed = batch::encode(commands, &time, self.max_ahead(), (block_id, self.mark()), has_legacy);
             let proved: &[u8] = if wait.is_some() { b"1" } else { b"" };
             let arguments: [&[u8]; 6] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints, proved];
-            let (connection, is_asking) = attempts.connection()?;
             match connection.run(script, &keys.all, &arguments, Manner { is_asking, wait }).await {
                 Ok(ran) => {
                     let answer = self.proved(ran, wait)?;
@@ -95,7 +95,7 @@ impl RedisEngine {
         ensure(&self.checks.stores, keys.number)?;
         let mut attempts = self.routes.attempts(keys.number);
         loop {
-            let (connection, is_asking) = attempts.connection()?;
+            let (connection, is_asking) = attempts.connection().await?;
             match connection.run(script, &keys.all, arguments, Manner { is_asking, wait }).await {
                 Ok(ran) => return self.proved(ran, wait),
                 Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,

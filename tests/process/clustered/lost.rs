@@ -159,6 +159,35 @@ async fn what_a_node_of_a_cluster_has_lost_that_returns_with_an_older_file_is_fo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_slot_has_lost_that_comes_to_a_server_which_is_connected_to_already_is_found_counted_and_applied_again_once() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::redis(2, 0)).await.unwrap();
+    let url = cluster.url();
+    let service = serve_with(&url, &["--redis-timeout", "5s"]);
+    let mut client = service.client().await;
+    // Both servers have partitions, so both are connected to.
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    charge(&mut client, &account, "kept").await;
+    let to = 1 - cluster.owner(slot(0));
+    let cluster = tokio::task::spawn_blocking(move || {
+        cluster.copy_slot(slot(0), to);
+        cluster
+    })
+    .await
+    .unwrap();
+    for number in 0..LOST {
+        assert_eq!(charge(&mut client, &account, &lost(number)).await, 0);
+    }
+    let cluster = tokio::task::spawn_blocking(move || {
+        cluster.take_slot_over(slot(0), to);
+        cluster
+    })
+    .await
+    .unwrap();
+    assert_found_and_applied_again(&service, &url, &mut client, &account).await;
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_failover_of_redis_has_lost_is_found_counted_and_applied_again_once() {
     assert_failover_found(Cluster::redis).await;
 }
