@@ -22,8 +22,8 @@ use crate::codec::records::{BlockHeader, StepState};
 /// How much a thread keeps of the contents of the blocks of all partitions, in bytes.
 const CONTENTS: usize = 32 << 20;
 
-/// Of how many blocks of a partition a thread knows at least that they were acknowledged.
-const BLOCKS: usize = 16_384;
+/// Of how many blocks of all partitions a thread knows that they were acknowledged, also where it has no room for their contents.
+const BLOCKS: usize = 131_072;
 
 /// How many blocks are kept aside by one command.
 const AT_ONCE: usize = 64;
@@ -32,6 +32,22 @@ const AT_ONCE: usize = 64;
 pub(super) struct Acknowledged {
     /// Of each partition. Nobody waits for these: they are of one thread.
     partitions: Box<[Mutex<Tail>]>,
+    room: Room,
+}
+
+/// How much is kept of a partition, so that all of them stay within bounds.
+#[derive(Clone, Copy, Debug)]
+struct Room {
+    bytes: usize,
+    blocks: usize,
+}
+
+impl Room {
+    /// The share of one of so many partitions. A power of two, because that is what a queue allocates.
+    fn of_each(partitions: usize) -> Self {
+        let partitions = partitions.max(1);
+        Self { bytes: CONTENTS / partitions, blocks: 1 << (BLOCKS / partitions).max(1).ilog2() }
+    }
 }
 
 /// The last blocks of a partition, oldest first.
@@ -51,12 +67,12 @@ struct Tail {
 struct Kept {
     header: BlockHeader,
     /// The ids of the accounts, the endings, and the entries; empty once there is no room.
-    content: [Vec<u8>; 3],
+    content: Box<[u8]>,
 }
 
 impl Kept {
     fn bytes(&self) -> usize {
-        self.content.iter().map(Vec::len).sum()
+        self.content.len()
     }
 
     fn end(&self) -> u64 {
@@ -79,7 +95,7 @@ struct Lost {
 impl Acknowledged {
     /// Starts with nothing acknowledged in any of `partitions`.
     pub(super) fn new(partitions: usize) -> Self {
-        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect() }
+        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect(), room: Room::of_each(partitions) }
     }
 
     fn tail(&self, partition: u16) -> Option<MutexGuard<'_, Tail>> {
@@ -87,8 +103,7 @@ impl Acknowledged {
     }
 
     /// Notes what a step wrote that is acknowledged now.
-    pub(super) fn note(&self, partition: u16, id: [u8; 16], packed: PackedBatch, commands: usize, written: &Written<'_>) {
-        let room = CONTENTS / self.partitions.len().max(1);
+    pub(super) fn note(&self, partition: u16, id: [u8; 16], packed: &PackedBatch, commands: usize, written: &Written<'_>) {
         let header = BlockHeader {
             first_sequence: written.first_sequence,
             count: written.count,
@@ -100,7 +115,8 @@ impl Acknowledged {
             endings: u16::try_from(commands).unwrap_or(u16::MAX),
         };
         if let Some(mut tail) = self.tail(partition) {
-            tail.keep(Kept { header, content: [packed.ids, packed.endings, written.entries.to_vec()] }, room);
+            let content = [packed.ids.as_slice(), &packed.endings, written.entries].concat().into();
+            tail.keep(Kept { header, content }, self.room);
         }
     }
 
@@ -226,21 +242,21 @@ impl Acknowledged {
 }
 
 impl Tail {
-    fn keep(&mut self, kept: Kept, room: usize) {
-        self.bytes += kept.bytes();
-        self.blocks.push_back(kept);
-        while self.bytes > room
-            && let Some(oldest) = self.blocks.get_mut(self.emptied)
-        {
-            self.bytes -= oldest.bytes();
-            oldest.content = Default::default();
-            self.emptied += 1;
-        }
-        if self.blocks.len() > BLOCKS
+    fn keep(&mut self, kept: Kept, room: Room) {
+        if self.blocks.len() >= room.blocks
             && let Some(oldest) = self.blocks.pop_front()
         {
             self.bytes -= oldest.bytes();
             self.emptied = self.emptied.saturating_sub(1);
+        }
+        self.bytes += kept.bytes();
+        self.blocks.push_back(kept);
+        while self.bytes > room.bytes
+            && let Some(oldest) = self.blocks.get_mut(self.emptied)
+        {
+            self.bytes -= oldest.bytes();
+            oldest.content = Box::default();
+            self.emptied += 1;
         }
     }
 
@@ -268,7 +284,7 @@ impl Tail {
             } else if kept.bytes() > 0 {
                 let mut bytes = Vec::with_capacity(BlockHeader::BYTES + kept.bytes());
                 kept.header.put(&mut bytes);
-                kept.content.iter().for_each(|part| bytes.extend_from_slice(part));
+                bytes.extend_from_slice(&kept.content);
                 lost.blocks.push((field(kept.header.first_sequence, kept.header.id), bytes));
             }
         }
@@ -315,7 +331,7 @@ mod tests {
     fn kept(first_sequence: u64, count: u32, bytes: usize) -> Kept {
         let id = u128::from(first_sequence).to_be_bytes();
         let header = BlockHeader { first_sequence, count, time: UnixMillis::NONE, id, previous: [0; 16], accounts: 1, endings: 1 };
-        Kept { header, content: [vec![0; bytes], Vec::new(), Vec::new()] }
+        Kept { header, content: vec![0; bytes].into() }
     }
 
     fn id(first_sequence: u64) -> [u8; 16] {
@@ -326,7 +342,7 @@ mod tests {
     fn what_has_no_room_is_still_counted() {
         let mut tail = Tail::default();
         for number in 0..10 {
-            tail.keep(kept(1 + 2 * number, 2, 100), 350);
+            tail.keep(kept(1 + 2 * number, 2, 100), Room { bytes: 350, blocks: 16 });
         }
         assert_eq!((tail.emptied, tail.bytes), (7, 300));
         let lost = tail.from(id(3), 2);
@@ -341,9 +357,13 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_blocks_is_bounded() {
-        let mut tail = Tail::default();
-        (0..BLOCKS as u64 + 5).for_each(|number| tail.keep(kept(1 + number, 1, 1), 1));
-        assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (BLOCKS, BLOCKS - 1, 1));
+    fn what_a_thread_keeps_of_all_partitions_together_is_bounded() {
+        for partitions in [1, 4, 8, 48, 1_024] {
+            let (mut tail, room) = (Tail::default(), Room::of_each(partitions));
+            (0..2 * room.blocks as u64 + 5).for_each(|number| tail.keep(kept(1 + number, 1, 1), Room { bytes: 3, ..room }));
+            assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (room.blocks, room.blocks - 3, 3));
+            assert!(partitions * tail.blocks.capacity() * size_of::<Kept>() <= 10 << 20, "{partitions}");
+            assert!(partitions * room.bytes <= CONTENTS && room.blocks >= 100, "{partitions}");
+        }
     }
 }

@@ -64,7 +64,7 @@ impl RedisEngine {
                 Ok(ran) => {
                     let answer = self.proved(ran, wait)?;
                     if let Some(written) = reply::written(&answer) {
-                        self.acknowledged.note(keys.number, block_id, packed, commands.len(), &written);
+                        self.acknowledged.note(keys.number, block_id, &packed, commands.len(), &written);
                     }
                     return Ok(answer);
                 }
