@@ -13,6 +13,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, FromRedisValue, RedisError, Value};
 
 use super::batch::PackedBatch;
+use super::connection::{Manner, Proof, Ran, Wait, send_so};
 use super::fate::{Fate, of_read};
 use super::keys::PartitionKeys;
 use super::losses::{Losses, field};
@@ -28,11 +29,24 @@ const BLOCKS: usize = 131_072;
 /// How many blocks are kept aside by one command.
 const AT_ONCE: usize = 64;
 
+/// Why it is not known what a partition has lost, or that is not kept aside.
+#[derive(Debug, thiserror::Error)]
+enum Unfinished {
+    /// Of the server, or of the way to it.
+    #[error(transparent)]
+    Failed(#[from] RedisError),
+    /// Fewer replicas have it than must have what is acknowledged.
+    #[error("{found} of {needed} replicas have it")]
+    Short { found: u64, needed: u32 },
+}
+
 /// What one thread has acknowledged.
 pub(super) struct Acknowledged {
     /// Of each partition. Nobody waits for these: they are of one thread.
     partitions: Box<[Mutex<Tail>]>,
     room: Room,
+    /// What replicas must have before something counts as kept aside: as much as of what is acknowledged.
+    proof: Wait,
 }
 
 /// How much is kept of a partition, so that all of them stay within bounds.
@@ -94,8 +108,8 @@ struct Lost {
 
 impl Acknowledged {
     /// Starts with nothing acknowledged in any of `partitions`.
-    pub(super) fn new(partitions: usize) -> Self {
-        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect(), room: Room::of_each(partitions) }
+    pub(super) fn new(partitions: usize, proof: Wait) -> Self {
+        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect(), room: Room::of_each(partitions), proof }
     }
 
     fn tail(&self, partition: u16) -> Option<MutexGuard<'_, Tail>> {
@@ -152,12 +166,15 @@ impl Acknowledged {
                     None => Ok(()),
                 },
                 Ok(_) => Ok(()),
-                Err(error) => Err(error),
+                Err(error) => Err(error.into()),
             };
             match looked {
                 Ok(()) => {}
-                Err(error) if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => return Err(error),
-                Err(error) => match of_read(&error) {
+                Err(Unfinished::Short { .. }) => left.push(keys.number),
+                Err(Unfinished::Failed(error)) if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => {
+                    return Err(error);
+                }
+                Err(Unfinished::Failed(error)) => match of_read(&error) {
                     // It is elsewhere, or on its way there.
                     Fate::Moved(_) | Fate::Asked(_) => {}
                     _ if self.is_any_known(keys.number) => left.push(keys.number),
@@ -178,7 +195,7 @@ impl Acknowledged {
         keys: &PartitionKeys,
         state: StepState,
         losses: &Losses,
-    ) -> Result<(), RedisError> {
+    ) -> Result<(), Unfinished> {
         let known: Vec<BlockHeader> = match self.tail(keys.number) {
             Some(tail) => tail.blocks.iter().map(|kept| kept.header).collect(),
             None => return Ok(()),
@@ -216,14 +233,7 @@ impl Acknowledged {
             tail.waiting = lost.count;
             losses.found(keys.number, lost.range, lost.entries);
         }
-        for blocks in lost.blocks.chunks(AT_ONCE) {
-            let mut command = redis::cmd("HSET");
-            command.arg(keys.lost());
-            blocks.iter().for_each(|(field, block)| {
-                command.arg(field).arg(block.as_slice());
-            });
-            command.query_async::<Value>(connection).await.inspect_err(|error| self.tell_refusal(keys.number, error))?;
-        }
+        self.keep_aside(connection, keys, &lost.blocks).await.inspect_err(|error| self.tell_refusal(keys.number, error))?;
         if let (Some(mut tail), Some(first)) = (self.tail(keys.number), known.get(there)) {
             if tail.waiting > 0 {
                 losses.kept_aside(keys.number);
@@ -233,8 +243,34 @@ impl Acknowledged {
         Ok(())
     }
 
-    /// Tells the log once that a server does not keep aside what it has lost.
-    fn tell_refusal(&self, partition: u16, error: &RedisError) {
+    /// Puts blocks beside the partition, and has that proved as what is acknowledged.
+    async fn keep_aside(
+        &self,
+        connection: &mut MultiplexedConnection,
+        keys: &PartitionKeys,
+        blocks: &[(String, Vec<u8>)],
+    ) -> Result<(), Unfinished> {
+        let mut chunks = blocks.chunks(AT_ONCE).peekable();
+        while let Some(blocks) = chunks.next() {
+            let mut command = redis::cmd("HSET");
+            command.arg(keys.lost());
+            blocks.iter().for_each(|(field, block)| {
+                command.arg(field).arg(block.as_slice());
+            });
+            // Replicas that have the last have all of it.
+            let wait = self.proof.filter(|_| chunks.peek().is_none());
+            let Ran { replicas, .. } = send_so(connection, command, Manner { is_asking: false, wait }).await?;
+            if let (Some(Proof { replicas: needed, .. }), found) = (wait, replicas.unwrap_or(0))
+                && found < u64::from(needed)
+            {
+                return Err(Unfinished::Short { found, needed });
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the log once that what a server has lost is not kept aside.
+    fn tell_refusal(&self, partition: u16, error: &Unfinished) {
         if self.tail(partition).is_some_and(|mut tail| !std::mem::replace(&mut tail.is_refusal_told, true)) {
             tracing::warn!(partition, %error, "what was lost cannot be kept aside yet");
         }

@@ -284,7 +284,7 @@ impl Connection {
 }
 
 /// Sends a command, and around it what its manner asks for.
-async fn send_so(connection: &mut MultiplexedConnection, command: Cmd, manner: Manner) -> RedisResult<Ran> {
+pub(super) async fn send_so(connection: &mut MultiplexedConnection, command: Cmd, manner: Manner) -> RedisResult<Ran> {
     let Manner { is_asking, wait } = manner;
     if !is_asking && wait.is_none() {
         let answer = connection.send_packed_command(&command).await.and_then(Value::extract_error)?;

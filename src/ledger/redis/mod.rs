@@ -149,7 +149,7 @@ impl RedisLedger {
         let partitions = PartitionKeys::of_store(&options.store_name, settings.partitions);
         let (busy_poll, proof) = (options.busy_poll, options.proof());
         let refund_cursors = partitions.iter().map(|_| AtomicU64::new(0)).collect();
-        let acknowledged = Arc::new(Acknowledged::new(partitions.len()));
+        let acknowledged = Arc::new(Acknowledged::new(partitions.len(), proof));
         let check = self.preflight(&clock, &acknowledged);
         let (routes, work) = Routes::open(topology, options, &partitions, proof.is_some(), check).await?;
         let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));

@@ -159,6 +159,33 @@ async fn what_a_node_of_a_cluster_has_lost_that_returns_with_an_older_file_is_fo
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_kept_aside_is_proved_as_what_is_acknowledged() {
+    let mut cluster = tokio::task::spawn_blocking(|| Cluster::redis(3, 1)).await.unwrap();
+    let url = cluster.url();
+    let service = serve_with(&url, &["--redis-timeout", "5s", "--durability", "replicas:1", "--durability-timeout", "1s"]);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    charge(&mut client, &account, "kept").await;
+    let primary = cluster.owner(slot(0));
+    let replica = cluster.replicas_of(primary)[0];
+    cluster.command(primary, &["SAVE"]);
+    for number in 0..LOST {
+        charge(&mut client, &account, &lost(number)).await;
+    }
+    // Both are gone, and the one that returns has an older file.
+    cluster.kill(replica);
+    cluster.kill(primary);
+    cluster.start_again(primary);
+    let line = "what was lost cannot be kept aside yet";
+    until("it is not kept", async || service.log().iter().any(|told| told.contains(line)).then_some(())).await;
+    let told: Vec<_> = service.log().into_iter().filter(|told| told.contains(line)).collect();
+    assert!(told.len() == 1 && told[0].contains("0 of 1 replicas have it"), "{told:#?}");
+    assert!(metric(&service, "tollgate_partition_lost{partition=\"0\"} 1").await);
+    cluster.start_again(replica);
+    assert_found_and_applied_again(&service, &url, &mut client, &account).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_slot_has_lost_that_comes_to_a_server_which_is_connected_to_already_is_found_counted_and_applied_again_once() {
     let cluster = tokio::task::spawn_blocking(|| Cluster::redis(2, 0)).await.unwrap();
     let url = cluster.url();
