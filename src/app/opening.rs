@@ -76,10 +76,12 @@ pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store>
         std::fs::File::create_new(path).with_context(|| format!("cannot create the billing store {}", path.display()))?;
     }
     if let Some(billing) = billing(url.filter(|_| missing.is_none()), &options.billing, options.store.billing_time_zone_name())? {
+        let ledger = ledger(&store).await?;
         let check = async {
             billing.store().check_new().await?;
             billing.check_ledger(store.identity()).await?;
-            partitions::check_number(billing.store(), store.settings().partitions).await
+            partitions::check_number(billing.store(), store.settings().partitions).await?;
+            billing.check_is_current(&ledger).await
         };
         let checked = timeout(PATIENCE, check).await;
         billing.store().close().await;

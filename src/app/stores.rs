@@ -147,6 +147,9 @@ async fn open_ledger(options: &StoresOptions, billing: Option<&Billing>) -> anyh
     }
     let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock);
     ledger.check().await.map_err(anyhow::Error::msg).context("the ledger's store cannot be used")?;
+    if let Some(billing) = billing {
+        billing.check_is_current(&ledger).await?;
+    }
     Ok((ledger, store.settings().clone()))
 }
 

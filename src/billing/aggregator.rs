@@ -154,6 +154,7 @@ impl Aggregator {
         // Before anything is claimed: an aggregator of another ledger would stop the partitions for everybody.
         self.shared.billing.take_ledger(&self.shared.ledger).await?;
         partitions::initialize(self.shared.billing.store(), self.shared.ledger.partitions()).await?;
+        self.shared.billing.check_is_current(&self.shared.ledger).await?;
         for partition in 0..self.shared.ledger.partitions() {
             self.shared.ledger.engine().note_reader(partition, true).await.map_err(BillingError::unavailable)?;
         }

@@ -1,8 +1,10 @@
 //! Which ledger's journal the billing store holds. It takes one ledger, and refuses all others.
 
+use futures_util::future::join_all;
 use sqlx::{Any, Executor, Row};
 
 use super::audit::{self, Act};
+use super::layouts::Layouts;
 use super::position::Position;
 use super::{Billing, BillingError, partitions};
 use domain::origin::Origin;
@@ -67,6 +69,25 @@ impl Billing {
         Err(BillingError::Invalid { field: "--billing-time-zone", problem })
     }
 
+    /// Refuses the ledger as it was before it was restored with another number of partitions, also if it has that number again: the entries
+    /// since then lie behind those of all partitions until then. Of a partition that does not answer, nothing is said.
+    pub async fn check_is_current(&self, ledger: &Ledger) -> Result<(), BillingError> {
+        let behind = Layouts::read(self.store().pool()).await?.behind();
+        if behind == 0 {
+            return Ok(());
+        }
+        let looked = join_all((0..ledger.partitions()).map(|partition| is_former(ledger, partition, behind))).await;
+        let Some(former) = looked.iter().position(|looked| matches!(looked, Ok(true))) else { return Ok(()) };
+        let what = format!(
+            "{} is the ledger as it was before it was restored with another number of partitions: its partition {former} has entries from \
+             before then, or has not come to entry {}, the first since then. What it is charged would never be billed: start on the ledger that was \
+             restored",
+            ledger.identity(),
+            behind + 1
+        );
+        Err(BillingError::Foreign(what.into()))
+    }
+
     fn foreign(&self, what: &str, ledger: &Identity) -> BillingError {
         BillingError::Foreign(
             format!("the billing store in {} {what}, and this is {ledger}: they do not belong together", self.place()).into(),
@@ -85,6 +106,13 @@ pub(super) async fn write_id(executor: impl Executor<'_, Database = Any>, id: Le
     let sql = "INSERT INTO ledger (place, id) VALUES (1, $1) ON CONFLICT (place) DO NOTHING";
     sqlx::query(sql).bind(id.to_string()).execute(executor).await?;
     Ok(())
+}
+
+/// Whether a partition is one from before a restoration after which all entries lie behind a sequence.
+async fn is_former(ledger: &Ledger, partition: u16, behind: u64) -> Result<bool, LedgerError> {
+    let engine = ledger.engine();
+    let next = engine.journal_span(partition).await?.next;
+    Ok(next <= behind || !engine.blocks_before(partition, Some(behind + 1), 1).await?.is_empty())
 }
 
 /// Whether a partition's journal holds the block that was committed last, or goes on from it.

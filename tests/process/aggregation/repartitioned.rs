@@ -45,6 +45,14 @@ impl Stores {
         self.command(words, clock).output().unwrap()
     }
 
+    /// The same of one that would serve for ever if it were not refused.
+    fn run_in_vain(&self, words: &[&str], clock: &str) -> Output {
+        let command = self.command(words, clock);
+        let mut limited = Command::new("timeout");
+        limited.arg("60").arg(command.get_program()).args(command.get_args()).env_clear().env("TOLLGATE_BILLING", &self.billing);
+        limited.output().unwrap()
+    }
+
     fn is_verified(&self, clock: &str) {
         let output = self.run(&["verify", "--partitions", &self.partitions.to_string()], clock);
         assert!(output.status.success() && text(&output).contains("all agree"), "{}", text(&output));
@@ -245,6 +253,35 @@ async fn a_partition_whose_time_is_ahead_takes_only_its_own_accounts_along() {
         let (is_ahead, known) = (has_ahead, store.last_time(partition).await.unwrap());
         assert_eq!(known >= now + AHEAD, is_ahead, "partition {partition} is known up to {known:?}");
     }
+}
+
+#[tokio::test]
+async fn a_ledger_from_before_two_restorations_that_has_the_number_of_now_is_refused() {
+    let (postgres, folder) = (PostgresServer::shared(), temporary_folder());
+    let mut stores = Stores { redis: RedisServer::redis(), billing: postgres.database(), partitions: 4 };
+    let mut load = Load::open(ledger(&stores.redis.url()).await, ACCOUNTS, 7, folder.path()).await;
+    let store = Billing::open(&stores.billing, BillingSettings::default()).await.unwrap();
+    load.send(100).await;
+    stores.aggregate(&store, &load).await;
+    stores.redis.command(&["SAVE"]);
+    let old =
+        Stores { redis: RedisServer::holding(&stores.redis.folder().join("dump.rdb")), billing: stores.billing.clone(), partitions: 4 };
+    stores.restore(8, load.clock_file());
+    stores.restore(4, load.clock_file());
+
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off"];
+    for words in [&serve[..], &["verify"], &["reconcile"], &["aggregate", "--metrics-listen", "off"]] {
+        let output = old.run_in_vain(&[words, &["--partitions", "4"]].concat(), load.clock_file());
+        assert!(!output.status.success(), "{words:?}: {}", text(&output));
+        assert!(text(&output).contains("before it was restored with another number of partitions"), "{words:?}: {}", text(&output));
+    }
+    // The one that was restored goes on.
+    stores.is_verified(load.clock_file());
+    load.ledger = ledger_of(&stores.redis.url(), 4).await;
+    load.set_clock(load.ledger.clock().now() + 86_400_000);
+    load.send(50).await;
+    stores.aggregate(&store, &load).await;
+    stores.is_verified(load.clock_file());
 }
 
 fn kill(mut child: Child) {
