@@ -84,7 +84,7 @@ pub async fn restore(
     let (clock, billing, mut settings) = (clock(options)?, open_billing(options).await?, settings(&options.store).await?);
     billing.check_time_zone().await?;
     let wanted = if options.store.redis.is_some() { options.store.partitions } else { Some(1) };
-    let plan = billing.plan_restoration(wanted, settings.partitions).await?;
+    let mut plan = billing.plan_restoration(wanted, settings.partitions).await?;
     settings.partitions = plan.partitions;
     // The same ledger as before. One of an earlier version gets an id here.
     let id = billing.ledger_id().await?.unwrap_or_else(LedgerId::random);
@@ -115,10 +115,12 @@ pub async fn restore(
         chains.push(rebuilt.chain);
     }
     let (actor, action, origin) = (actor.to_owned(), "ledger.restored".to_owned(), Origin::local());
-    billing.begin_chains(&plan, id, &chains, Act { at: clock.now(), actor, action, origin, ..Act::default() }).await?;
+    billing.begin_chains(&mut plan, id, &chains, Act { at: clock.now(), actor, action, origin, ..Act::default() }).await?;
     if let Target::Redis(installation) = target {
         installation.finish().await?;
     }
+    // Until now, no other may begin.
+    drop(plan);
     Ok(restored)
 }
 

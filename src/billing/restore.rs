@@ -1,6 +1,7 @@
 //! A partition of the ledger rebuilt from the billing store, and the new chain that its journal begins: of a ledger with the partitions that
 //! it had, or with another number of them.
 
+mod alone;
 mod moving;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ use super::partitions::Partition;
 use super::position::hex;
 use super::record::{behind, number};
 use super::{Billing, BillingError, partitions};
+use alone::Alone;
 use domain::time::{Millis, UnixMillis};
 use ledger::LedgerId;
 use ledger::model::PartitionState;
@@ -32,8 +34,8 @@ const MOST_TOLD: usize = 20;
 const UNREAD_LIMIT: Duration = Duration::from_secs(15);
 const UNREAD_LOOK: Duration = Duration::from_millis(250);
 
-/// What a ledger is restored as.
-#[derive(Clone, Debug)]
+/// What a ledger is restored as. While it is there, no other restoration from the billing store begins.
+#[derive(Debug)]
 pub struct Plan {
     /// How many partitions it gets.
     pub partitions: u16,
@@ -43,6 +45,7 @@ pub struct Plan {
     layouts: Layouts,
     /// The partitions that it had.
     known: Vec<Partition>,
+    alone: Alone,
 }
 
 impl Plan {
@@ -83,15 +86,16 @@ pub struct Chain {
 
 impl Billing {
     /// How the ledger can be restored with that number of partitions; without one, with as many as it had, or that many if it had none.
-    /// Refuses a ledger that is still read, so that it is not lost.
+    /// Refuses a ledger that is still read, so that it is not lost, and one that is being restored already.
     pub async fn plan_restoration(&self, wanted: Option<u16>, or: u16) -> Result<Plan, BillingError> {
+        let alone = Alone::claim(self).await?;
         self.check_unread().await?;
         let known = partitions::all(self.store()).await?;
         let had = u16::try_from(known.len()).map_err(BillingError::corrupt)?;
         let partitions = wanted.unwrap_or(if had == 0 { or } else { had });
         let layouts = Layouts::read(self.store().pool()).await?;
         if had == 0 || had == partitions {
-            return Ok(Plan { partitions, had: None, layouts, known });
+            return Ok(Plan { partitions, had: None, layouts, known, alone });
         }
         if sqlx::query("SELECT partition FROM gaps LIMIT 1").fetch_optional(self.store().pool()).await?.is_some() {
             let problem = format!(
@@ -102,7 +106,7 @@ impl Billing {
         }
         let last = known.iter().map(|partition| partition.position.next_sequence - 1).collect();
         self.place_accounts(partitions).await?;
-        Ok(Plan { partitions, had: Some(had), layouts: layouts.and(last), known })
+        Ok(Plan { partitions, had: Some(had), layouts: layouts.and(last), known, alone })
     }
 
     /// Rebuilds a partition from all entries of its accounts. Calls `seen` with how many were read.
@@ -183,7 +187,8 @@ impl Billing {
     }
 
     /// Goes on from the new chains of the restored ledger, and from nothing else: a ledger from before is refused if it comes back.
-    pub async fn begin_chains(&self, plan: &Plan, ledger: LedgerId, chains: &[Chain], act: Act) -> Result<(), BillingError> {
+    pub async fn begin_chains(&self, plan: &mut Plan, ledger: LedgerId, chains: &[Chain], act: Act) -> Result<(), BillingError> {
+        plan.alone.check().await?;
         let mut transaction = self.store().begin().await?;
         write_id(&mut *transaction, ledger).await?;
         if plan.had.is_some() {

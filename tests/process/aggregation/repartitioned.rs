@@ -284,6 +284,37 @@ async fn a_ledger_from_before_two_restorations_that_has_the_number_of_now_is_ref
     stores.is_verified(load.clock_file());
 }
 
+async fn only_one_restoration_is_under_way(billing: String) {
+    let folder = temporary_folder();
+    let mut stores = Stores { redis: RedisServer::redis(), billing, partitions: 4 };
+    let mut load = Load::open(ledger(&stores.redis.url()).await, ACCOUNTS, 7, folder.path()).await;
+    let store = Billing::open(&stores.billing, BillingSettings::default()).await.unwrap();
+    load.send(100).await;
+    stores.aggregate(&store, &load).await;
+    stores.redis.command(&["FLUSHALL"]);
+    let first = store.plan_restoration(Some(8), 4).await.unwrap();
+    for partitions in ["6", "4"] {
+        let second = stores.run(&["restore", "--partitions", partitions], load.clock_file());
+        assert_eq!(second.status.code(), Some(1), "{}", text(&second));
+        assert!(text(&second).contains("--billing is being restored from by another process"), "{}", text(&second));
+        assert_eq!(stores.redis.command(&["KEYS", "*"]).trim(), "");
+    }
+    drop(first);
+    stores.restore(6, load.clock_file());
+    stores.is_verified(load.clock_file());
+}
+
+#[tokio::test]
+async fn a_second_restoration_is_refused_while_one_is_under_way() {
+    only_one_restoration_is_under_way(PostgresServer::shared().database()).await;
+}
+
+#[tokio::test]
+async fn a_second_restoration_is_refused_with_a_billing_store_in_sqlite() {
+    let folder = temporary_folder();
+    only_one_restoration_is_under_way(format!("sqlite://{}", folder.path().join("billing.db").display())).await;
+}
+
 fn kill(mut child: Child) {
     child.kill().unwrap();
     child.wait().unwrap();
