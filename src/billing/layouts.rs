@@ -7,7 +7,7 @@
 use sqlx::{Any, Executor};
 
 use super::BillingError;
-use super::record::narrow;
+use super::record::{narrow, number};
 use ledger::prepared_command::partition_of;
 use ledger::rebuild::Renumbering;
 
@@ -24,6 +24,17 @@ pub struct Layout {
     pub behind: u64,
     /// The last sequence of each partition.
     pub last: Vec<u64>,
+}
+
+/// Sequences of a partition that no entry ever had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The partition.
+    pub partition: u16,
+    /// They lie behind this one, up to the other.
+    pub after: i64,
+    /// The last of them.
+    pub last: i64,
 }
 
 /// Where the entries of an account around a sequence are.
@@ -120,6 +131,30 @@ impl Layouts {
         layout.map_or(sequence, |layout| layout.renumbering(partition).of(sequence))
     }
 
+    /// How many partitions there were at most, if there are so many now.
+    #[must_use]
+    pub fn most_partitions(&self, now: u16) -> u16 {
+        self.former.iter().map(Layout::partitions).max().unwrap_or(0).max(now)
+    }
+
+    /// What lies between and beside the entries of all partitions that there ever were, if there are so many now. Those of now have no end.
+    #[must_use]
+    pub fn holes(&self, now: u16) -> Vec<Hole> {
+        let mut holes = Vec::new();
+        for partition in 0..self.most_partitions(now) {
+            let mut after = i64::MIN;
+            let of_former = self.former.iter().filter_map(|layout| Some((layout.behind, Some(*layout.last.get(usize::from(partition))?))));
+            let of_now = (partition < now).then(|| (self.behind(), None));
+            for (behind, last) in of_former.chain(of_now) {
+                holes.push(Hole { partition, after, last: number(behind) });
+                after = last.map_or(i64::MAX, number);
+            }
+            holes.push(Hole { partition, after, last: i64::MAX });
+        }
+        holes.retain(|hole| hole.after < hole.last);
+        holes
+    }
+
     /// The last entries of all partitions that there ever were, if those of now have come so far.
     #[must_use]
     pub fn last_of_all(&self, now: &[(u16, u64)]) -> Vec<(u16, u64)> {
@@ -158,6 +193,18 @@ mod tests {
         assert_eq!(at(12), Home { partition: partition_of("acme", 3), behind: 0 });
         assert_eq!(at(13), Home { partition: partition_of("acme", 2), behind: 12 });
         assert_eq!(at(16), Home { partition: 9, behind: 15 });
+    }
+
+    #[test]
+    fn what_is_no_place_of_an_entry_is_a_hole() {
+        let holes = |layouts: Layouts, now| {
+            layouts.holes(now).into_iter().map(|Hole { partition, after, last }| (partition, after, last)).collect::<Vec<_>>()
+        };
+        let (least, most) = (i64::MIN, i64::MAX);
+        assert_eq!(holes(Layouts::default(), 2), [(0, least, 0), (1, least, 0)]);
+        let layouts = Layouts::default().and(vec![5, 0, 7]).and(vec![12, 15]);
+        let expected = [(0, least, 0), (0, 5, 12), (0, 12, 15), (1, least, 0), (1, 0, 12), (2, least, 0), (2, 7, most)];
+        assert_eq!(holes(layouts, 2), expected);
     }
 
     #[test]

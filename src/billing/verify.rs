@@ -9,6 +9,7 @@ mod differences;
 mod documents;
 mod dropped;
 mod findings;
+mod holes;
 pub mod kept;
 mod payments;
 mod series;
@@ -144,6 +145,7 @@ pub async fn verify(
     }
     findings.gaps = gap::accepted(billing.store()).await?;
     let mut snapshot = snapshot(billing).await?;
+    holes::compare(&mut snapshot, &layouts, ledger.partitions(), &mut findings).await?;
     documents::compare(&mut snapshot, &mut findings).await?;
     payments::compare(&mut snapshot, &credited, &mut heads, &layouts, &mut findings).await?;
     let (of_allocations, others): (Vec<Head>, Vec<Head>) = kept.iter().cloned().partition(|head| head.series.starts_with(ALLOCATIONS));

@@ -8,6 +8,7 @@ use tollgate::domain::time::UnixMillis;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use sqlx::AssertSqlSafe;
 use tollgate::billing::lookup::{LookedUp, look_up};
 use tollgate::billing::settings::BillingSettings;
 use tollgate::billing::{Billing, Record, UsageRecord};
@@ -205,6 +206,26 @@ async fn grows_and_shrinks(billing_url: String, steps: &[u16]) {
         let third = entries.get(2).map(|record| record.sequence);
         assert_eq!(store.entries(&id, third, 100_000).await.unwrap(), entries[3..], "{id}");
     }
+    // Somebody puts an entry where the ledger had none, which lists would show.
+    let mut connection = store.store().pool().acquire().await.unwrap();
+    for place in
+        ["partition = 2, sequence = (SELECT last_sequence + 1 FROM former_partitions WHERE layout = 1 AND partition = 2)", "partition = 99"]
+    {
+        for sql in [
+            "CREATE TEMPORARY TABLE planted AS SELECT * FROM entries WHERE partition = 2 AND sequence = 5",
+            &format!("UPDATE planted SET account_sequence = 1000000, {place}"),
+            "INSERT INTO entries SELECT * FROM planted",
+        ] {
+            sqlx::query(AssertSqlSafe(sql.to_owned())).execute(&mut *connection).await.unwrap();
+        }
+        let output = stores.run(&["verify", "--partitions", &stores.partitions.to_string()], load.clock_file());
+        assert_eq!(output.status.code(), Some(1), "{place}: {}", text(&output));
+        assert!(text(&output).contains("entries that never were"), "{place}: {}", text(&output));
+        for sql in ["DELETE FROM entries WHERE account_sequence = 1000000", "DROP TABLE planted"] {
+            sqlx::query(sql).execute(&mut *connection).await.unwrap();
+        }
+    }
+    drop(connection);
     // Somebody takes away an entry of a partition that is no more.
     let sql = "DELETE FROM entries WHERE partition = 2 AND sequence = 5";
     sqlx::query(sql).execute(store.store().pool()).await.unwrap();
