@@ -89,7 +89,7 @@ pub async fn restore(
     // The same ledger as before. One of an earlier version gets an id here.
     let id = billing.ledger_id().await?.unwrap_or_else(LedgerId::random);
     let mut target = match &options.store.redis {
-        Some(url) => Target::Redis(Box::new(Installation::begin(&redis_options(&options.store, url), &settings, id).await?)),
+        Some(url) => Target::Redis(Box::new(Installation::begin(&redis_options(&options.store, url), &settings, id, plan.had).await?)),
         None => Target::Embedded,
     };
     let (mut restored, mut chains) = (Vec::new(), Vec::new());

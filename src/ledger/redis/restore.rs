@@ -3,11 +3,11 @@
 //! While it lasts, the store's settings say that it is being restored, and no service uses it. Each partition is made anew as a whole, so
 //! a restoration that was interrupted is simply done again.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use redis::{Pipeline, Value};
 
 use super::RedisOptions;
-use super::keys::{StoreKeys, slot_of_key};
+use super::keys::{PartitionKeys, StoreKeys, slot_of_key};
 use super::nodes::Nodes;
 use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
 use super::stored::Stored;
@@ -33,11 +33,15 @@ pub struct Installation {
 }
 
 impl Installation {
-    /// Claims an empty store for this ledger, or goes on with one whose restoration was interrupted. One that holds anything is refused.
-    pub async fn begin(options: &RedisOptions, settings: &StoreSettings, id: LedgerId) -> anyhow::Result<Self> {
+    /// Claims an empty store for this ledger, or goes on with one whose restoration was interrupted. One that holds anything is refused. `had`
+    /// is how many partitions the ledger had, if it gets another number of them.
+    pub async fn begin(options: &RedisOptions, settings: &StoreSettings, id: LedgerId, had: Option<u16>) -> anyhow::Result<Self> {
         // Writing a thousand records may take longer than deciding on a batch.
         let store = StoreKeys::new(&options.store_name, settings.partitions);
         let mut nodes = Nodes::new(options, Topology::find(options).await?, &store, 30);
+        if let Some(had) = had {
+            refuse_lost(&mut nodes, &store, &PartitionKeys::of_store(&options.store_name, had)).await?;
+        }
         let found = store.read(&mut nodes).await?;
         if let Some(found) = &found {
             found.settings.check(settings)?;
@@ -124,6 +128,25 @@ impl Installation {
             self.nodes.send(slot_of_key(key), &pipeline).await?;
         }
     }
+}
+
+/// Refuses to leave behind what was acknowledged and lost: with another number of partitions, nobody looks for it where it is, and its
+/// accounts are elsewhere.
+async fn refuse_lost(nodes: &mut Nodes, store: &StoreKeys, had: &[PartitionKeys]) -> anyhow::Result<()> {
+    let mut kept = Vec::new();
+    for partition in had.iter().chain(&store.partitions) {
+        let blocks: usize = nodes.query(partition.slot, redis::cmd("HLEN").arg(partition.lost())).await?;
+        if blocks > 0 {
+            kept.push(partition.lost());
+        }
+    }
+    ensure!(
+        kept.is_empty(),
+        "what was acknowledged and lost waits for a decision in {}: with another number of partitions nobody would find it. Restore with as \
+         many as there were and have `tollgate reconcile` decide, or give it up by deleting that",
+        kept.join(", ")
+    );
+    Ok(())
 }
 
 /// The script's `STATE_FORMAT`: the state of a partition, which is the field of the accounts that has no name. What was restored from a

@@ -18,6 +18,7 @@ use tollgate::domain::entry::EntryKind;
 use tollgate::domain::outcome::{Answer, Refusal};
 use tollgate::ledger::Ledger;
 use tollgate::ledger::prepared_command::partition_of;
+use tollgate::ledger::redis::keys::PartitionKeys;
 
 use super::check::{each_charge_is_on_one_line, records, until_caught_up};
 use super::load::{Load, ledger, ledger_of};
@@ -305,7 +306,7 @@ async fn a_ledger_from_before_two_restorations_that_has_the_number_of_now_is_ref
     stores.is_verified(load.clock_file());
 }
 
-async fn only_one_restoration_is_under_way(billing: String) {
+async fn refuses_what_would_be_left_behind_and_a_second_one(billing: String) {
     let folder = temporary_folder();
     let mut stores = Stores { redis: RedisServer::redis(), billing, partitions: 4 };
     let mut load = Load::open(ledger(&stores.redis.url()).await, ACCOUNTS, 7, folder.path()).await;
@@ -313,6 +314,13 @@ async fn only_one_restoration_is_under_way(billing: String) {
     load.send(100).await;
     stores.aggregate(&store, &load).await;
     stores.redis.command(&["FLUSHALL"]);
+    // What was lost of the partitions that there were is not left behind.
+    let lost = PartitionKeys::new("tollgate", 3, 4).lost();
+    stores.redis.command(&["HSET", &lost, "field", "block"]);
+    let refused = stores.run(&["restore", "--partitions", "6"], load.clock_file());
+    assert_eq!(refused.status.code(), Some(1), "{}", text(&refused));
+    assert!(text(&refused).contains(&format!("waits for a decision in {lost}")), "{}", text(&refused));
+    stores.redis.command(&["DEL", &lost]);
     let first = store.plan_restoration(Some(8), 4).await.unwrap();
     for partitions in ["6", "4"] {
         let second = stores.run(&["restore", "--partitions", partitions], load.clock_file());
@@ -326,14 +334,14 @@ async fn only_one_restoration_is_under_way(billing: String) {
 }
 
 #[tokio::test]
-async fn a_second_restoration_is_refused_while_one_is_under_way() {
-    only_one_restoration_is_under_way(PostgresServer::shared().database()).await;
+async fn a_restoration_leaves_nothing_behind_that_was_lost_and_a_second_one_is_refused_meanwhile() {
+    refuses_what_would_be_left_behind_and_a_second_one(PostgresServer::shared().database()).await;
 }
 
 #[tokio::test]
-async fn a_second_restoration_is_refused_with_a_billing_store_in_sqlite() {
+async fn it_does_so_with_a_billing_store_in_sqlite_where_a_second_one_is_refused_too() {
     let folder = temporary_folder();
-    only_one_restoration_is_under_way(format!("sqlite://{}", folder.path().join("billing.db").display())).await;
+    refuses_what_would_be_left_behind_and_a_second_one(format!("sqlite://{}", folder.path().join("billing.db").display())).await;
 }
 
 fn kill(mut child: Child) {
