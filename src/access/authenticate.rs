@@ -147,6 +147,20 @@ impl Access {
         self.current.load().file.granted(entry)
     }
 
+    /// Whether a caller of the billing store that is granted this can let in others: on all accounts, and where the access file does not
+    /// refuse it.
+    #[must_use]
+    pub fn is_manager(&self, entry: &GrantEntry, id: &str) -> bool {
+        let current = self.current.load();
+        !current.file.revoked.iter().any(|revoked| revoked == id) && current.file.granted(entry).is_ok_and(|grant| grant.manages())
+    }
+
+    /// Whether the access file names somebody who can let in others, for ever.
+    #[must_use]
+    pub fn names_manager(&self) -> bool {
+        self.current.load().file.names_manager()
+    }
+
     fn taken(&self) -> MutexGuard<'_, i64> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -19,7 +19,7 @@ use super::share::{Bounds, Shares};
 use domain::account::Currency;
 use domain::money::DecimalAmount;
 use domain::time::UnixMillis;
-use platform::files::read_bounded;
+use platform::files::{from_toml, read_bounded};
 
 /// The largest file that is read.
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
@@ -62,6 +62,7 @@ pub struct RoleEntry {
 
 /// An API key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct KeyEntry {
     /// What people call it; the actor in the journal.
     pub name: String,
@@ -85,6 +86,7 @@ pub struct KeyEntry {
 
 /// A client certificate, which an authority of `--tls-client-ca` has signed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct CertificateEntry {
     /// The name in it: its first URI (SPIFFE), else its first DNS name, else its common name.
     pub name: String,
@@ -174,7 +176,7 @@ impl AccessFile {
         if !path.try_exists().context("cannot be read")? {
             return Ok(Self::default());
         }
-        toml::from_slice(&read_bounded(path, MAX_BYTES)?).context("is not an access file")
+        from_toml(std::str::from_utf8(&read_bounded(path, MAX_BYTES)?).context("is not text")?).context("is not an access file")
     }
 
     /// Writes it in one move, readable by its owner and group only.
@@ -207,8 +209,10 @@ impl AccessFile {
             let known = certificate.understand(&roles, shares).with_context(at)?;
             ensure!(registry.certificates.insert(certificate.name.clone(), known).is_none(), "{} is there twice", at());
         }
+        let mut issuers = BTreeSet::new();
         for issuer in &self.issuers {
             let at = || format!("the issuer {:?}", issuer.issuer);
+            ensure!(issuers.insert(&issuer.issuer), "{} is there twice", at());
             let mut grants = ClaimGrants::new();
             for (value, entry) in &issuer.grants {
                 let understood = grant(entry, &roles).with_context(|| format!("{}, grants.{value}", at()))?;
@@ -250,6 +254,14 @@ impl AccessFile {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.keys.is_empty() && self.certificates.is_empty() && self.issuers.is_empty()
+    }
+
+    /// Whether it names somebody who can let in others, for ever.
+    pub(crate) fn names_manager(&self) -> bool {
+        let keys = self.keys.iter().filter(|key| key.expires.is_none() && key.revoked.is_none()).map(|key| &key.grant);
+        let certificates = self.certificates.iter().map(|certificate| &certificate.grant);
+        let of_tokens = self.issuers.iter().flat_map(|issuer| issuer.grants.values());
+        keys.chain(certificates).chain(of_tokens).any(|entry| self.granted(entry).is_ok_and(|grant| grant.manages()))
     }
 
     /// What is granted by an entry, by the roles that are always there and those of this file.

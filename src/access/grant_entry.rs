@@ -1,4 +1,5 @@
-//! What a caller may do, as it is written: in the access file, in the billing store, in a change of either.
+//! What a caller may do, as it is written: in the access file, in the billing store, in a change of either. A field that is not known is
+//! refused, because it may be a bound: without it, the caller could do more than was meant.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -7,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a caller may do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GrantEntry {
     /// Its roles.
     pub roles: Vec<String>,

@@ -134,10 +134,7 @@ impl Issuers {
     }
 
     fn check(&self, token: &str, shares: &Shares) -> Result<Known, Denied> {
-        let header = decode_header(token).map_err(|_| Denied::Malformed)?;
-        if !TAKEN.contains(&header.alg) {
-            return Err(Denied::InvalidToken("its algorithm is not taken"));
-        }
+        let header = header_of(token)?;
         let Issued { iss } =
             jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Denied::InvalidToken("it names no issuer"))?;
         let found = self.issuers.iter().enumerate().find(|(_, issuer)| issuer.name == iss);
@@ -179,12 +176,22 @@ pub fn validation(issuer: &str, audience: &str) -> Validation {
 
 /// What a token says, if it is signed by one of these keys, and says what it must.
 pub fn decoded<T: DeserializeOwned>(token: &str, keys: &KeySet, validation: &Validation) -> Result<T, Denied> {
+    let header = header_of(token)?;
+    let key = key_of(keys, &header).ok_or(Denied::InvalidToken("its key is not known"))?;
+    checked(token, header.alg, key, validation)
+}
+
+/// The header of a token, unless it says what cannot be taken.
+fn header_of(token: &str) -> Result<Header, Denied> {
     let header = decode_header(token).map_err(|_| Denied::Malformed)?;
     if !TAKEN.contains(&header.alg) {
         return Err(Denied::InvalidToken("its algorithm is not taken"));
     }
-    let key = key_of(keys, &header).ok_or(Denied::InvalidToken("its key is not known"))?;
-    checked(token, header.alg, key, validation)
+    // Who does not understand an extension that is named there must not take the token (RFC 7515, section 4.1.11).
+    if header.crit.is_some() {
+        return Err(Denied::InvalidToken("it has an extension that is not understood"));
+    }
+    Ok(header)
 }
 
 fn key_of<'a>(keys: &'a KeySet, header: &Header) -> Option<&'a DecodingKey> {

@@ -90,6 +90,13 @@ pub struct Grant {
     pub bounds: Bounds,
 }
 
+impl Grant {
+    /// Whether it lets its holder say who may call.
+    pub(crate) fn manages(&self) -> bool {
+        self.permissions.contain(Permission::ManageAccess) && self.accounts == Accounts::All
+    }
+}
+
 /// The accounts of a grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Accounts {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::file::{AccessFile, CertificateEntry, KeyEntry, Registry};
 use super::share::Shares;
@@ -19,14 +21,28 @@ pub type FigureEntries = BTreeMap<String, BTreeMap<String, String>>;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StoredCallers {
     /// API keys.
+    #[serde(deserialize_with = "understood")]
     pub keys: Vec<KeyEntry>,
     /// Client certificates.
+    #[serde(deserialize_with = "understood")]
     pub certificates: Vec<CertificateEntry>,
     /// From which figures on an act needs a second person.
     #[serde(default, skip_serializing_if = "FigureEntries::is_empty")]
     pub approval_above: FigureEntries,
     /// Whether nobody was ever named there, so that everybody is let in, unless an access file names somebody.
     pub is_open: bool,
+}
+
+/// Reads a list, but for what a later version has written and this one does not understand: that lets nobody in here, and keeps out nobody
+/// else.
+fn understood<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    let read = |entry: Value| {
+        let name = entry.get("name").cloned().unwrap_or_default();
+        let read = serde_json::from_value(entry);
+        read.inspect_err(|error| tracing::warn!("the caller {name} of the billing store is not understood, and let in nowhere: {error}"))
+            .ok()
+    };
+    Ok(Vec::<Value>::deserialize(deserializer)?.into_iter().filter_map(read).collect())
 }
 
 impl StoredCallers {
@@ -61,5 +77,19 @@ impl StoredCallers {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_caller_of_a_later_version_is_let_in_nowhere_and_keeps_out_nobody_else() {
+        let key = |name: &str, more: &str| format!(r#"{{"name":"{name}","id":"{name}","digest":"sha256:a","roles":["read"]{more}}}"#);
+        let text =
+            format!(r#"{{"keys":[{},{}],"certificates":[],"is_open":false}}"#, key("old", ""), key("new", r#","networks":["10/8"]"#));
+        let copy: StoredCallers = serde_json::from_str(&text).unwrap();
+        assert_eq!(copy.keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>(), ["old"]);
     }
 }

@@ -3,9 +3,10 @@
 
 mod stored;
 
+use std::fs::File;
 use std::io::Write;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, bail, ensure};
@@ -17,6 +18,7 @@ use super::client::ServerOptions;
 use super::output::{Output, parse_instant};
 use super::pipe::output;
 use super::table::table_of;
+use access::Access;
 use access::file::{AccessFile, CertificateEntry, GrantEntry, KeyEntry};
 use access::key::NewKey;
 
@@ -120,12 +122,25 @@ impl GrantOptions {
     }
 }
 
+/// Keeps others from changing the file between reading and writing it, or what one of the two does would be lost. It is the folder that is
+/// locked, since the file is replaced; where the file system has no locks, nothing is.
+fn alone(path: &Path, act: &Act) -> Option<File> {
+    if matches!(act, Act::List | Act::Check) {
+        return None;
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = File::open(folder).ok()?;
+    folder.lock().ok()?;
+    Some(folder)
+}
+
 /// Runs the command.
 pub async fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
     if options.in_store {
         return stored::run(options.act, options.output, &options.server).await;
     }
     let (path, shown) = (&options.access_file, options.output);
+    let _alone = alone(path, &options.act);
     let mut file = AccessFile::read(path).with_context(|| format!("--access-file {}", path.display()))?;
     file.understand().with_context(|| format!("--access-file {}", path.display()))?;
     match options.act {
@@ -176,7 +191,11 @@ pub async fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
             file.write(path)?;
         }
         Act::List => list(&file, shown)?,
-        Act::Check => println!("{} is sound.", path.display()),
+        Act::Check => {
+            // As a service reads it: with the keys of identity providers.
+            Access::of_file(path)?;
+            println!("{} is sound.", path.display());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -209,6 +228,10 @@ fn list(file: &AccessFile, shown: Output) -> anyhow::Result<()> {
             let known = format!("token, {}: {value}", issuer.claim);
             listing.add_row([issuer.issuer.clone(), known, grant.roles.join(" "), accounts(grant), "valid".into()]);
         }
+    }
+    for id in &file.revoked {
+        let known = format!("key tg_{id} of the billing store");
+        listing.add_row([String::new(), known, String::new(), String::new(), "refused".to_owned()]);
     }
     println!("{listing}");
     Ok(())

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
 use clap::{Arg, ArgAction, Command};
-use platform::files::{private_file, read_bounded};
+use platform::files::{from_toml, line_of, private_file, read_bounded};
 use toml::{Spanned, Value};
 
 /// The commands that take settings from it.
@@ -98,7 +98,7 @@ fn settings(command: &Command) -> BTreeMap<String, Arg> {
 
 fn read_file(path: &Path, settings: &BTreeMap<String, Arg>) -> anyhow::Result<BTreeMap<String, Vec<String>>> {
     let content = String::from_utf8(read_bounded(path, MAX_BYTES)?)?;
-    let table: BTreeMap<String, Spanned<Value>> = toml::from_str(&content)?;
+    let table: BTreeMap<String, Spanned<Value>> = from_toml(&content)?;
     let (mut values, mut problems) = (BTreeMap::new(), Vec::new());
     for (key, value) in table {
         let place = value.span().start;
@@ -108,8 +108,7 @@ fn read_file(path: &Path, settings: &BTreeMap<String, Arg>) -> anyhow::Result<BT
         }
     }
     problems.sort();
-    let line = |place: usize| content.bytes().take(place).filter(|byte| *byte == b'\n').count() + 1;
-    let problems: Vec<_> = problems.into_iter().map(|(place, problem)| format!("line {}: {problem}", line(place))).collect();
+    let problems: Vec<_> = problems.into_iter().map(|(place, problem)| format!("line {}: {problem}", line_of(&content, place))).collect();
     ensure!(problems.is_empty(), "{}", problems.join("\n"));
     Ok(values)
 }

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use rustix::fs::{Mode, Stat, stat};
+use serde::de::DeserializeOwned;
 
 /// What tells one state of some files from another. Compared only with that of the same paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,20 @@ pub fn private_file(path: &Path) -> anyhow::Result<()> {
     let mode = Mode::from_raw_mode(stat(path).context("cannot be read")?.st_mode);
     ensure!(!mode.intersects(Mode::RWXO), "can be read by everybody on this machine: chmod o-rwx {}", path.display());
     Ok(())
+}
+
+/// Reads TOML. An error says on which line and why, and shows nothing of the line: a secret may stand there.
+pub fn from_toml<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
+    toml::from_str(text).map_err(|error| match error.span() {
+        Some(span) => anyhow!("line {}: {}", line_of(text, span.start), error.message()),
+        None => anyhow!("{}", error.message()),
+    })
+}
+
+/// On which line of a text a byte stands.
+#[must_use]
+pub fn line_of(text: &str, place: usize) -> usize {
+    text.bytes().take(place).filter(|byte| *byte == b'\n').count() + 1
 }
 
 /// Reads a file, up to a number of bytes.

@@ -151,6 +151,11 @@ fn a_token_of_the_provider_lets_its_subject_do_what_its_claim_grants() {
     let secret = EncodingKey::from_secret(&fs::read(house.folder.path().join("jwks.json")).unwrap());
     let confused = encode(&Header::new(Algorithm::HS256), &json!({ "iss": "https://id.example" }), &secret).unwrap();
     assert_eq!(bearer(&access, &confused), Err(Denied::InvalidToken("its algorithm is not taken")));
+    // An extension that must be understood, and is not.
+    let header = Header { kid: Some("one".into()), crit: Some(vec!["exp".into()]), ..Header::new(Algorithm::ES256) };
+    let claims = jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(&token).unwrap().claims;
+    let extended = encode(&header, &claims, &house.signing).unwrap();
+    assert_eq!(bearer(&access, &extended), Err(Denied::InvalidToken("it has an extension that is not understood")));
     // Of the provider, but with no subject.
     let nameless = house.token(&house.signing, Some("one"), |claims| drop(claims.as_object_mut().unwrap().remove("sub")));
     assert_eq!(bearer(&access, &nameless), Err(Denied::InvalidToken("it is malformed")));

@@ -129,3 +129,53 @@ fn an_access_file_that_is_wrong_is_refused_with_its_place() {
         );
     }
 }
+
+#[test]
+fn an_access_file_that_says_what_nobody_understands_is_refused_since_it_may_be_a_bound() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, store) = (folder.path().join("access.toml"), folder.path().join("never.db"));
+    let key = "[[keys]]\nname = 'k'\nid = 'Zk3v9QxY'\ndigest = 'sha256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA'\nroles = ['admin']\n";
+    let issuer = "[[issuers]]\nissuer = 'https://id.example'\naudience = 'a'\njwks = 'keys.json'\n";
+    std::fs::write(
+        folder.path().join("keys.json"),
+        r#"{"keys":[{"kty":"OKP","crv":"Ed25519","x":"11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#,
+    )
+    .unwrap();
+    for (text, said_of_it) in [
+        // As it is called on the command line: without it, the key is for all accounts.
+        (format!("{key}account = ['partner-7/']\n"), "unknown field `account`"),
+        (format!("{key}expire = '2020-01-01T00:00:00Z'\n"), "unknown field `expire`"),
+        ("[[certificates]]\nname = 'c'\nroles = ['admin']\nrequests_per_secnd = 1\n".to_owned(), "unknown field `requests_per_secnd`"),
+        (format!("{issuer}grants.desk = {{ roles = ['admin'], account = ['partner-7/'] }}\n"), "unknown field `account`"),
+        (format!("[oidc.grants.desk]\nroles = ['admin']\naccount = ['partner-7/']\n{issuer}"), "unknown field `account`"),
+        (format!("{issuer}{issuer}"), "the issuer \"https://id.example\" is there twice"),
+        (format!("{issuer}algorithms = ['none']\n"), "the algorithm \"none\" is not taken: one of RS256, ES256 and EdDSA is"),
+        (issuer.replace("keys.json", "nowhere.json"), "nowhere.json"),
+    ] {
+        std::fs::write(&file, &text).unwrap();
+        let (file, store_path) = (file.to_str().unwrap(), store.to_str().unwrap());
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--store", store_path, "--access-file", file];
+        for arguments in [&["access", "check", "--access-file", file][..], &serve] {
+            let output = tollgate(arguments, &[]);
+            assert!(!output.status.success() && said(&output).contains(said_of_it), "{text}: {}", said(&output));
+        }
+        assert!(!store.exists());
+    }
+}
+
+#[test]
+fn keys_that_are_made_at_once_are_all_kept_and_what_is_refused_of_the_billing_store_is_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("access.toml");
+    let file = file.to_str().unwrap();
+    std::thread::scope(|scope| {
+        for number in 0..8 {
+            scope.spawn(move || access(file, &["create-key", &format!("k{number}"), "--role", "read"]));
+        }
+    });
+    access(file, &["revoke-key", "tg_Zk3v9QxY"]);
+    let listed = said(&access(file, &["list"]));
+    for wanted in (0..8).map(|number| format!("k{number}")).chain(["tg_Zk3v9QxY of the billing store".to_owned()]) {
+        assert!(listed.contains(&wanted), "{wanted}: {listed}");
+    }
+}
