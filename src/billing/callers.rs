@@ -81,6 +81,17 @@ pub enum Made {
     TooMany,
 }
 
+/// What came of a caller that was to be revoked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// It was revoked, now or before.
+    Applied(Applied),
+    /// There is none of that name.
+    Unknown,
+    /// It may not go.
+    Needed,
+}
+
 /// Those who are let in, in one state of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LetIn {
@@ -130,27 +141,34 @@ impl Billing {
         Ok(Made::Applied(Applied::Now))
     }
 
-    /// Revokes a caller, once for each request; `None`: there is none of that name.
+    /// Revokes a caller, once for each request. `may_go` is asked, in the same transaction, with the caller and the others that are let in.
     pub async fn revoke_caller(
         &self,
         kind: CallerKind,
         name: &str,
         at: UnixMillis,
         change: &Change,
-    ) -> Result<Option<Applied>, BillingError> {
+        may_go: impl Fn(&StoredCaller, &[StoredCaller]) -> bool,
+    ) -> Result<Revoked, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         count_change(connection).await?;
-        let Some(found) = find(connection, kind, name).await? else { return Ok(None) };
+        let mut others = all(connection).await?;
+        let Some(place) = others.iter().position(|other| other.kind == kind && other.name == name) else { return Ok(Revoked::Unknown) };
+        let found = others.remove(place);
         if Self::note(connection, "access", &change.asked(&["revoke", kind.name(), name]), change).await? == Applied::Before {
-            return Ok(Some(Applied::Before));
+            return Ok(Revoked::Applied(Applied::Before));
+        }
+        others.retain(|other| other.is_let_in(at));
+        if found.is_let_in(at) && !may_go(&found, &others) {
+            return Ok(Revoked::Needed);
         }
         let sql = "UPDATE callers SET revoked_at = $3 WHERE kind = $1 AND name = $2 AND revoked_at = 0";
         sqlx::query(sql).bind(kind.name()).bind(name.to_owned()).bind(at.get()).execute(&mut *connection).await?;
         let act = Act::of(&format!("access.{}_revoked", kind.name()), change).with("name", name).with("id", found.id);
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act.with("before", json_of(&found.access))]).await?;
         transaction.commit().await?;
-        Ok(Some(Applied::Now))
+        Ok(Revoked::Applied(Applied::Now))
     }
 
     /// A caller.
@@ -183,9 +201,7 @@ impl Billing {
     pub async fn let_in(&self, now: UnixMillis) -> Result<LetIn, BillingError> {
         let mut connection = self.store().pool().acquire().await?;
         let version = version(&mut connection).await?;
-        let sql = format!("SELECT {COLUMNS} FROM callers ORDER BY kind, name");
-        let all = sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(&mut *connection).await?;
-        let all = all.iter().map(caller).collect::<Result<Vec<_>, _>>()?;
+        let all = all(&mut connection).await?;
         let is_anybody_known = !all.is_empty();
         let figures = figures::known(&mut connection, self.store().dialect()).await?;
         Ok(LetIn { version, callers: all.into_iter().filter(|caller| caller.is_let_in(now)).collect(), is_anybody_known, figures })
@@ -232,6 +248,11 @@ async fn forget_ended(connection: &mut AnyConnection, now: UnixMillis) -> Result
     );
     sqlx::query(sqlx::AssertSqlSafe(sql)).bind(now.get()).execute(connection).await?;
     Ok(())
+}
+
+async fn all(connection: &mut AnyConnection) -> Result<Vec<StoredCaller>, BillingError> {
+    let sql = format!("SELECT {COLUMNS} FROM callers ORDER BY kind, name");
+    sqlx::query(sqlx::AssertSqlSafe(sql)).fetch_all(connection).await?.iter().map(caller).collect()
 }
 
 async fn find(connection: &mut AnyConnection, kind: CallerKind, name: &str) -> Result<Option<StoredCaller>, BillingError> {

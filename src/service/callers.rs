@@ -8,10 +8,10 @@ use super::context::RequestContext;
 use super::error::{Error, Kind, Subject};
 use access::file::{CertificateEntry, GrantEntry, KeyEntry};
 use access::key::NewKey;
-use access::{Access, Accounts, Kind as Known, Permission, StoredCallers};
+use access::{Access, Kind as Known, Permission, StoredCallers};
 use billing::Billing;
 use billing::approvals::figures::Figure;
-use billing::callers::{CallerKind, LetIn, MOST, Made, StoredCaller};
+use billing::callers::{CallerKind, LetIn, MOST, Made, Revoked, StoredCaller};
 use billing::change::{Applied, Change};
 use domain::account::Currency;
 use domain::approval::GuardedAct;
@@ -131,14 +131,17 @@ impl UseCases {
         }
     }
 
-    /// Refuses to lock everybody out: once there is a first caller, credentials are required.
+    /// Refuses to lock everybody out: once there is a first caller, credentials are required. That one is let in on the machine itself.
     fn ensure_somebody_manages(&self, context: &RequestContext, new: &NewCaller) -> Result<(), Error> {
         if context.caller.kind != Known::Local || !self.access.is_open() {
             return Ok(());
         }
-        let granted = self.access.granted(&new.grant).map_err(|error| Error::invalid_field("grant", format!("{error:#}")))?;
-        let manages = granted.permissions.contain(Permission::ManageAccess) && granted.accounts == Accounts::All;
-        match manages && new.expires_at.is_none() {
+        // Whoever reaches it from elsewhere, because --insecure lets them, must not be the one who shuts out all others.
+        if context.address.is_some_and(|address| !address.to_canonical().is_loopback()) {
+            let text = "the first caller is let in on the machine itself, not over the network: by `tollgate access create-key` there";
+            return Err(Error::precondition("FIRST_CALLER", "access", text));
+        }
+        match self.access.is_manager(&new.grant, "") && new.expires_at.is_none() {
             true => Ok(()),
             false => Err(first_caller()),
         }
@@ -162,10 +165,24 @@ impl UseCases {
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;
         self.catch_up(billing).await?;
-        let revoked = billing.revoke_caller(kind, name, system_now(), change).await?;
-        let applied = revoked.ok_or_else(|| no_caller(kind, name))?;
-        self.pass_on(billing).await;
-        Ok(applied)
+        // A user of the console stays, whatever key goes.
+        let is_user = context.caller.kind == Known::User;
+        let may_go = |caller: &StoredCaller, others: &[StoredCaller]| {
+            is_user || !self.manages(caller) || others.iter().any(|other| self.manages(other)) || self.access.names_manager()
+        };
+        match billing.revoke_caller(kind, name, system_now(), change, may_go).await? {
+            Revoked::Applied(applied) => {
+                self.pass_on(billing).await;
+                Ok(applied)
+            }
+            Revoked::Unknown => Err(no_caller(kind, name)),
+            Revoked::Needed => Err(last_manager(kind)),
+        }
+    }
+
+    /// Whether a caller of the billing store can let in others, for ever.
+    fn manages(&self, caller: &StoredCaller) -> bool {
+        caller.expires_at.is_none() && self.access.is_manager(&shown(caller.clone()).grant, &caller.id)
     }
 
     /// Callers of the billing store by kind and name, after the given one.
@@ -217,6 +234,16 @@ fn first_caller() -> Error {
     let text = "this is the first caller, and from then on nobody is let in without credentials: it must be able to let in others (the role \
                 admin, on all accounts, for ever), or nobody could. Make that one first";
     Error::precondition("FIRST_CALLER", "access", text)
+}
+
+fn last_manager(kind: CallerKind) -> Error {
+    let text = format!(
+        "this {} is the last that can let in others, and without it nobody could: first make another (the role admin, on all accounts, \
+         for ever). One that must not be let in for a moment longer is refused by an access file, on the machine itself, which then names \
+         another",
+        kind.name()
+    );
+    Error::precondition("LAST_MANAGER", "access", text)
 }
 
 /// What the ledger's copy is, beside a version of the billing store.
