@@ -107,6 +107,9 @@ impl App {
             None => access.await_stored()?,
         }
         check_open(&options, &access)?;
+        if access.is_open() {
+            tracing::info!("nobody is named who may call: everybody who reaches a listener may do everything (--access-file)");
+        }
         install_fonts(&options.billing.documents.fonts)?;
         let time_zone = options.store.billing_time_zone_name();
         let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone)?;
@@ -140,6 +143,7 @@ impl App {
             None => None,
         };
 
+        let is_plain = options.network.insecure && tls.is_none() && options.reachable_listener().is_some();
         let reload = Reload { access: Arc::clone(&access), tls: tls.clone() };
         let (end, ended) = oneshot::channel();
         let control =
@@ -153,6 +157,7 @@ impl App {
             tls,
             access,
             is_insecure: options.network.insecure,
+            is_plain,
         };
         start_thread("control", move || async move {
             let result = control.run(listeners).await;
@@ -256,7 +261,6 @@ fn check_open(options: &ServeOptions, access: &Access) -> anyhow::Result<()> {
             "--trusted-proxies let others call, and --access-file names nobody: make a key by `tollgate access create-key`, or pass --insecure \
              if the proxies keep others out"
         );
-        tracing::info!("nobody is named who may call: everybody who reaches a listener may do everything (--access-file)");
     }
     if access.is_awaiting_stored() {
         if let Some(address) = options.reachable_listener() {

@@ -260,15 +260,33 @@ fn file_of(command: &Command) -> Option<PathBuf> {
 fn refuse_visible_secrets(matches: &ArgMatches) {
     let Some((_, command)) = matches.subcommand() else { return };
     for (id, option, variable) in [
+        ("redis", "--redis", "TOLLGATE_REDIS"),
+        ("billing", "--billing", "TOLLGATE_BILLING"),
+        ("otlp_endpoint", "--otlp-endpoint", "TOLLGATE_OTLP_ENDPOINT"),
         ("smtp_password", "--smtp-password", "TOLLGATE_SMTP_PASSWORD"),
         ("oidc_client_secret", "--oidc-client-secret", "TOLLGATE_OIDC_CLIENT_SECRET"),
     ] {
         let is_known = command.ids().any(|known| known == id);
-        if is_known && command.value_source(id) == Some(ValueSource::CommandLine) {
-            let text = format!("{option} can be read by everybody on this machine: put it into {variable}, or a file by {variable}_FILE");
+        if !is_known || command.value_source(id) != Some(ValueSource::CommandLine) {
+            continue;
+        }
+        let is_url = !matches!(id, "smtp_password" | "oidc_client_secret");
+        let mut values = command.get_raw(id).into_iter().flatten();
+        if !is_url || values.any(|value| has_password(&value.to_string_lossy())) {
+            let what = if is_url { format!("the password in {option}") } else { option.to_owned() };
+            let text = format!("{what} can be read by everybody on this machine: put it into {variable}, or a file by {variable}_FILE");
             CommandLine::command().error(ErrorKind::ArgumentConflict, text).exit();
         }
     }
+}
+
+/// Whether a value is a URL with a password in it. It may name several hosts, as URLs of other kinds do not.
+fn has_password(value: &str) -> bool {
+    let Some((_, rest)) = value.split_once("://") else { return false };
+    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let user = before.split('/').next().and_then(|authority| authority.rsplit_once('@')).map_or("", |(user, _)| user);
+    let in_front = user.split_once(':').is_some_and(|(_, password)| !password.is_empty());
+    in_front || query.split('&').any(|pair| pair.split('=').next().is_some_and(|name| name.ends_with("password")))
 }
 
 /// What `--output` says, if the command has it.

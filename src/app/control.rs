@@ -105,7 +105,7 @@ impl Control {
     }
 
     async fn work(&mut self, listeners: Listeners, serving: endpoint::Serving) -> anyhow::Result<()> {
-        let Listeners { calls, http, console, metrics, health: _, tls, access, is_insecure } = listeners;
+        let Listeners { calls, http, console, metrics, health: _, tls, access, is_insecure, is_plain } = listeners;
         let ledger = self.plan.ledger().await?;
         let use_cases = self.plan.use_cases().await?;
         let guarded = self.plan.are_metrics_guarded.then(|| self.plan.access(Via::Http));
@@ -122,7 +122,7 @@ impl Control {
             result = console => result.context("the console"),
             result = metrics => result,
             () = follow_tls(tls.as_deref()) => Ok(()),
-            () = follow_access(&access, is_insecure, &self.plan.trail) => Ok(()),
+            () = follow_access(&access, (is_insecure, is_plain), &self.plan.trail) => Ok(()),
             () = follow_key_sets(&access) => Ok(()),
             () = callers::keep(&access, &ledger, self.plan.billing.as_ref()) => Ok(()),
             () = sweep_approvals(&self.plan, &use_cases) => Ok(()),

@@ -33,7 +33,7 @@ const HEALTH_CONNECTIONS: usize = 256;
 /// How often the files of TLS and of access are looked at.
 const FILES_LOOK: Duration = Duration::from_secs(1);
 
-/// How often it is said that everybody is let in.
+/// How often it is said what is not secure.
 const WARN_EVERY: Duration = Duration::from_mins(1);
 
 /// The listeners. Dropped, they are closed, so that a peer that still comes is refused at once and goes elsewhere.
@@ -54,6 +54,8 @@ pub struct Listeners {
     pub access: Arc<Access>,
     /// Whether everybody may be let in from other machines.
     pub is_insecure: bool,
+    /// Whether calls of other machines come without TLS.
+    pub is_plain: bool,
 }
 
 impl Listeners {
@@ -143,8 +145,9 @@ pub async fn follow_key_sets(access: &Access) {
     }
 }
 
-/// Takes what has changed in the access file, for ever, and warns each minute while everybody is let in from other machines.
-pub async fn follow_access(access: &Access, is_insecure: bool, trail: &Trail) {
+/// Takes what has changed in the access file, for ever, and warns each minute while everybody is let in from other machines, or calls come from
+/// there without TLS.
+pub async fn follow_access(access: &Access, (is_insecure, is_plain): (bool, bool), trail: &Trail) {
     let mut looks = interval(FILES_LOOK);
     let mut warned: Option<Instant> = None;
     let said = || (access.file(), access.key_sets());
@@ -169,9 +172,18 @@ pub async fn follow_access(access: &Access, is_insecure: bool, trail: &Trail) {
         }
         metrics().connections.set_access_open(access.is_open());
         metrics().callers.set_over_their_share(access.callers_over_their_share());
-        if is_insecure && access.is_open() && warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+        let is_open = is_insecure && access.is_open();
+        metrics().connections.set_insecure(is_open || is_plain);
+        if (is_open || is_plain) && warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
             warned = Some(Instant::now());
-            tracing::warn!("there is no access control: everybody who reaches the service may charge any account (--insecure)");
+            if is_open {
+                tracing::warn!("there is no access control: everybody who reaches the service may charge any account (--insecure)");
+            }
+            if is_plain {
+                tracing::warn!(
+                    "there is no TLS: who is on the network can read calls and the keys that they bring, and change them (--insecure)"
+                );
+            }
         }
     }
 }

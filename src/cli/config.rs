@@ -10,10 +10,10 @@ use anyhow::{Context, ensure};
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Subcommand};
 
-use super::CommandLine;
 use super::config_file::{Layers, key};
 use super::pipe::output;
 use super::table::table_of;
+use super::{CommandLine, has_password};
 use crate::config::{AggregateOptions, ServeOptions};
 use access::Access;
 use platform::tls::Tls;
@@ -104,11 +104,16 @@ fn show(file: Option<&PathBuf>, aggregate: bool) -> anyhow::Result<()> {
         listing.add_row([key, value, from]);
     }
     println!("{listing}");
+    if !aggregate && ServeOptions::from_arg_matches(&matches).is_ok_and(|options| names_nobody(&options)) {
+        println!(
+            "No access file names anybody: everybody who reaches a listener may do everything, unless the billing store names somebody."
+        );
+    }
     Ok(())
 }
 
-fn has_password(value: &str) -> bool {
-    url::Url::parse(value).is_ok_and(|url| url.password().is_some())
+fn names_nobody(options: &ServeOptions) -> bool {
+    options.network.access_file.as_deref().is_none_or(|path| Access::of_file(path).is_ok_and(|access| access.is_open()))
 }
 
 fn default_file() -> String {

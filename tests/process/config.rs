@@ -39,8 +39,39 @@ fn each_setting_is_shown_with_where_it_comes_from_and_secrets_are_not() {
     assert!(row("lanes").contains("TOLLGATE_LANES") && row("store_name").contains("default"));
     assert!(row("redis ").contains("(hidden)") && row("redis ").contains("TOLLGATE_REDIS_FILE"));
     assert!(!shown.contains("hush"));
+    // Who may call is said, as by the start.
+    let (access, open) = (folder.path().join("access.toml"), "everybody who reaches a listener may do everything");
+    std::fs::write(&access, "").unwrap();
+    let named = || said(&config(&["config", "show"], &[("TOLLGATE_ACCESS_FILE", access.to_str().unwrap())]));
+    assert!(shown.contains(open) && named().contains(open), "{shown}");
+    std::fs::write(&access, "[[certificates]]\nname = 'a'\nroles = ['read']\n").unwrap();
+    assert!(!named().contains(open), "{}", named());
     let checked = config(&["config", "check", "--config", file.to_str().unwrap()], &environment);
     assert_eq!((checked.status.code(), said(&checked).as_str()), (Some(0), "The settings are sound.\n"));
+}
+
+#[test]
+fn a_password_on_the_command_line_is_refused_since_all_on_the_machine_can_read_it() {
+    let redis = ["redis://tollgate:hush@a:1,b:2/0", "redis+sentinel://:hush@s1/main", "redis://h?sentinel-password=hush"];
+    let billing = ["postgres://tollgate:hush@db/tollgate", "postgres://db/tollgate?user=tollgate&password=hush"];
+    for (option, variable, urls) in [
+        ("--redis", "TOLLGATE_REDIS", &redis[..]),
+        ("--billing", "TOLLGATE_BILLING", &billing),
+        ("--otlp-endpoint", "TOLLGATE_OTLP_ENDPOINT", &["http://tollgate:hush@collector:4317"]),
+    ] {
+        for url in urls {
+            let output = config(&["serve", option, url], &[]);
+            let text = said(&output);
+            assert_eq!(output.status.code(), Some(2), "{text}");
+            assert!(
+                text.contains(&format!("the password in {option} can be read by everybody on this machine: put it into {variable}")),
+                "{text}"
+            );
+            assert!(!text.contains("hush"), "{text}");
+        }
+    }
+    let output = config(&["verify", "--store", "none", "--billing", "postgres://tollgate@127.0.0.1:1/none"], &[]);
+    assert!(!said(&output).contains("can be read by everybody"), "{output:?}");
 }
 
 #[test]
@@ -78,6 +109,12 @@ fn what_is_wrong_is_said_with_its_place_and_nothing_starts() {
             assert_eq!(output.status.code(), Some(2), "{}", said(&output));
             assert!(said(&output).contains(place), "{}", said(&output));
         }
+    }
+    // A line is not shown: what stands there without its quotes may be a secret.
+    std::fs::write(&file, "lanes = 2\nredis = redis://tollgate:hush@127.0.0.1\n").unwrap();
+    for arguments in [&["config", "check", "--config", path][..], &["serve", "--config", path]] {
+        let output = said(&config(arguments, &[]));
+        assert!(output.contains("line 2: string values must be quoted") && !output.contains("hush"), "{output}");
     }
     std::fs::write(&file, "listen = '0.0.0.0:0'").unwrap();
     let output = config(&["config", "check", "--config", path], &[]);

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::clustered::metric;
 use crate::command::{Ended, Operator};
 use crate::postgres::PostgresServer;
 use crate::service::{Service, until};
@@ -141,4 +142,32 @@ async fn a_second_start_on_redis_and_postgresql_is_as_quiet() {
     assert_eq!(second.last().unwrap(), "INFO stopped");
     second.sort();
     assert_eq!(second, QUIET, "{second:#?}");
+}
+
+#[tokio::test]
+async fn what_is_not_secure_is_said_and_measured_by_what_it_is() {
+    let folder = temporary_folder();
+    let access = folder.path().join("access.toml");
+    std::fs::write(&access, "[[certificates]]\nname = 'a'\nroles = ['read']\n").unwrap();
+    let (access, open, plain) = (access.display().to_string(), "there is no access control", "there is no TLS");
+    for (number, (listen, more, said)) in [
+        ("127.0.0.1:0", &["--access-file", &access][..], [false, false]),
+        ("127.0.0.1:0", &["--access-file", &access, "--insecure"], [false, false]),
+        ("0.0.0.0:0", &["--insecure"], [true, true]),
+        ("0.0.0.0:0", &["--access-file", &access, "--insecure"], [false, true]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let store = folder.path().join(format!("{number}.db")).display().to_string();
+        let service = Service::open(&[&["--listen", listen, "--store", &store], more].concat(), &[]);
+        let is_insecure = said.contains(&true);
+        let line = format!("tollgate_insecure {}", i32::from(is_insecure));
+        until("the metric says it", async || metric(&service, &line).await.then_some(())).await;
+        until("the log says it", async || {
+            let log = service.log();
+            ([open, plain].map(|text| log.iter().any(|line| line.contains(text))) == said).then_some(())
+        })
+        .await;
+    }
 }

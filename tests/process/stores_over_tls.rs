@@ -9,7 +9,7 @@ use tollgate::grpc::v1::PaymentMode;
 
 use crate::authority::Authority;
 use crate::postgres::PostgresServer;
-use crate::service::{PATIENCE, Service, binary, until};
+use crate::service::{PATIENCE, Service, binary, until, without_passwords};
 use crate::support::temporary_folder;
 
 /// The rights that the operators' document names.
@@ -85,8 +85,9 @@ fn cli(folder: &Path, arguments: &[&str]) -> String {
 /// A start that fails: what it says.
 fn refused(arguments: &[&str]) -> String {
     let mut command = Command::new(binary());
-    command.args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--create"]).args(arguments);
-    let output = command.env_clear().output().unwrap();
+    let (shown, hidden) = without_passwords(arguments);
+    command.args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--create"]).args(shown);
+    let output = command.env_clear().envs(hidden).output().unwrap();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     String::from_utf8(output.stderr).unwrap()
 }

@@ -13,7 +13,7 @@ use tonic::Code;
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 
 use crate::authority::Authority;
-use crate::service::{PATIENCE, Service, binary};
+use crate::service::{PATIENCE, Service, binary, until};
 
 fn serve(folder: &Path, arguments: &[&str]) -> Service {
     let store = folder.join("ledger.db");
@@ -79,6 +79,8 @@ async fn calls_and_metrics_are_served_over_tls_and_not_without() {
 async fn with_an_authority_for_clients_only_its_certificates_are_let_in() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, clients) = (Authority::new(folder.path(), "ca"), Authority::new(folder.path(), "clients"));
+    let past = Authority::until(folder.path(), "past", (2020, 1, 1));
+    std::fs::write(folder.path().join("clients.pem"), clients.pem() + &past.pem()).unwrap();
     let (certificate, key) = authority.sign("server", None);
     let (theirs, their_key) = clients.sign("switch-1", None);
     let (stranger, stranger_key) = authority.sign("stranger", None);
@@ -99,6 +101,8 @@ async fn with_an_authority_for_clients_only_its_certificates_are_let_in() {
     assert!(!let_in(Some((stranger.as_str(), stranger_key.as_str()))).await, "that of another authority");
     let (expired, expired_key) = clients.sign("old", Some((2020, 1, 1)));
     assert!(!let_in(Some((expired.as_str(), expired_key.as_str()))).await, "one that has expired");
+    let (late, late_key) = past.sign("late", None);
+    assert!(!let_in(Some((late.as_str(), late_key.as_str()))).await, "one of an authority that has expired");
 
     let listed =
         tollgate(&service, "https", &["account", "list", "--ca", &authority.path("ca.pem"), "--cert", &theirs, "--key", &their_key]);
@@ -126,6 +130,9 @@ fn what_cannot_be_trusted_is_refused_at_the_start() {
     says(&certificate, &authority.path("none.key"), &[], "cannot be read");
     says(&key, &key, &[], "has no certificate in it");
     says(&certificate, &key, &["--tls-client-ca", &key], "has no certificate in it");
+    Authority::until(folder.path(), "past", (2020, 1, 1));
+    says(&certificate, &key, &["--tls-client-ca", &authority.path("past.pem")], "--tls-client-ca");
+    says(&certificate, &key, &["--tls-client-ca", &authority.path("past.pem")], "has expired at 2020-01-01T00:00:00Z");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     says(&certificate, &key, &[], "can be read by everybody on this machine");
 }
@@ -158,13 +165,49 @@ async fn certificates_change_under_load_without_a_failed_call() {
     }
 }
 
+#[tokio::test]
+async fn other_authorities_are_believed_without_a_restart_and_those_before_are_not() {
+    let (folder, next) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let [ours, theirs] = ["ca", "clients"].map(|name| Authority::new(folder.path(), name));
+    let (certificate, key) = ours.sign("server", None);
+    let (switch, switch_key) = theirs.sign("switch", None);
+    let service = serve(folder.path(), &["--tls-cert", &certificate, "--tls-key", &key, "--tls-client-ca", &theirs.path("clients.pem")]);
+    let lasting = connect(&service, &ours, Some((&switch, &switch_key))).await.unwrap();
+    assert_eq!(look(lasting.clone()).await, Code::NotFound);
+
+    // The server's certificate and its clients' authority are both replaced.
+    let [our_next, their_next] = ["ca", "clients"].map(|name| Authority::new(next.path(), name));
+    let (other, other_key) = their_next.sign("switch", None);
+    for (from, to) in [
+        (our_next.sign("server", None).0, certificate),
+        (our_next.path("server.key"), key),
+        (their_next.path("clients.pem"), theirs.path("clients.pem")),
+    ] {
+        std::fs::rename(from, to).unwrap();
+    }
+    let is_let_in = async |authority: &Authority, identity: (&str, &str)| match connect(&service, authority, Some(identity)).await {
+        // In TLS 1.3 a client hears of its refusal only after its own handshake.
+        Ok(channel) => look(channel).await == Code::NotFound,
+        Err(_) => false,
+    };
+    until("the new authorities are believed", async || is_let_in(&our_next, (&other, &other_key)).await.then_some(())).await;
+    assert!(!is_let_in(&our_next, (&switch, &switch_key)).await, "a client of the authority before");
+    assert!(!is_let_in(&ours, (&other, &other_key)).await, "the server's certificate before");
+    assert_eq!(look(lasting).await, Code::NotFound, "a connection that was there stays");
+}
+
 #[test]
-fn a_peer_that_never_shakes_hands_is_closed() {
+fn a_peer_that_never_shakes_hands_is_closed_and_holds_up_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::new(folder.path(), "ca");
     let (certificate, key) = authority.sign("server", None);
     let service = serve(folder.path(), &["--tls-cert", &certificate, "--tls-key", &key]);
     let mut silent = TcpStream::connect(service.address).unwrap();
+    // Others come in beside many of them; the silent ones are closed only after 10 s.
+    let many: Vec<_> = (0..64).map(|_| TcpStream::connect(service.address).unwrap()).collect();
+    let listed = tollgate(&service, "https", &["account", "list", "--ca", &authority.path("ca.pem")]);
+    assert!(listed.status.success(), "{listed:?}");
+    drop(many);
     silent.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     assert_eq!(silent.read(&mut [0]).unwrap(), 0, "closed within the limit of a handshake");
 }

@@ -15,7 +15,13 @@ pub struct Authority {
 
 impl Authority {
     pub fn new(folder: &Path, name: &str) -> Self {
+        Self::until(folder, name, (4000, 1, 1))
+    }
+
+    /// One that ends in a year.
+    pub fn until(folder: &Path, name: &str, (year, month, day): (i32, u8, u8)) -> Self {
         let mut params = CertificateParams::default();
+        params.not_after = date_time_ymd(year, month, day);
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

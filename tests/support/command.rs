@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::service::{PATIENCE, Service, binary};
+use crate::service::{PATIENCE, Service, binary, without_passwords};
 
 /// From one attempt to the next.
 const PAUSE: Duration = Duration::from_millis(200);
@@ -65,7 +65,8 @@ impl Operator {
     /// Runs a command line.
     pub fn run_words(&self, words: &[&str]) -> Ended {
         let mut command = Command::new(binary());
-        command.args(words).env_clear().env("USER", "tester").env("TOLLGATE_SERVER", &self.server);
+        let (shown, hidden) = without_passwords(words);
+        command.args(shown).env_clear().envs(hidden).env("USER", "tester").env("TOLLGATE_SERVER", &self.server);
         let output = command.output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
         Ended { status: output.status, output: text(output.stdout), error: text(output.stderr) }

@@ -40,6 +40,29 @@ pub struct Service {
     log: Arc<Mutex<Vec<String>>>,
 }
 
+/// The words of a command line without the URLs that have a password, which are refused there, and the variables that hold these.
+pub fn without_passwords<'a>(words: &[&'a str]) -> (Vec<&'a str>, Vec<(&'static str, &'a str)>) {
+    let (mut shown, mut hidden, mut rest) = (Vec::new(), Vec::new(), words);
+    while let [word, behind @ ..] = rest {
+        let variable = match *word {
+            "--redis" => Some("TOLLGATE_REDIS"),
+            "--billing" => Some("TOLLGATE_BILLING"),
+            _ => None,
+        };
+        rest = match (variable, behind) {
+            (Some(variable), [url, behind @ ..]) if url.contains("://tollgate:") || url.contains("password=") => {
+                hidden.push((variable, *url));
+                behind
+            }
+            _ => {
+                shown.push(*word);
+                behind
+            }
+        };
+    }
+    (shown, hidden)
+}
+
 impl Service {
     /// On the embedded engine, with its store in this folder.
     pub fn embedded(folder: &Path) -> Self {
@@ -72,6 +95,7 @@ impl Service {
 
     /// The same, by a command that runs the binary.
     pub fn spawn(mut command: Command, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let (arguments, hidden) = without_passwords(arguments);
         let listen: &[&str] = if arguments.contains(&"--listen") { &[] } else { &["--listen", "127.0.0.1:0"] };
         let mut child = command
             .args(["serve", "--metrics-listen", "127.0.0.1:0"])
@@ -80,6 +104,7 @@ impl Service {
             .env_clear()
             // Its default port is one for all.
             .env("TOLLGATE_CONSOLE", "off")
+            .envs(hidden)
             .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

@@ -42,7 +42,7 @@ impl Files {
         let Some(own) = chain.first() else { return Err(anyhow::anyhow!("has no certificate in it")).with_context(in_chain) };
         Certificate::parse(own).and_then(|certificate| certificate.in_force()).with_context(in_chain)?;
         let client_authorities = match &options.tls_client_ca {
-            Some(path) => certificates(path).with_context(|| format!("--tls-client-ca {}", path.display()))?,
+            Some(path) => authorities(path).with_context(|| format!("--tls-client-ca {}", path.display()))?,
             None => Vec::new(),
         };
         Ok(Some(Self { chain, key, client_authorities }))
@@ -60,6 +60,26 @@ pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>>
     CertificateDer::pem_slice_iter(&read_bounded(path, MAX_BYTES)?)
         .map(|one| one.map_err(|error| anyhow::anyhow!("is not PEM: {error}")))
         .collect()
+}
+
+/// Reads those authorities that hold now: one that has expired vouches for nobody. Refuses a file in which none holds.
+fn authorities(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
+    let (mut held, mut others) = (Vec::new(), Vec::new());
+    for authority in certificates(path)? {
+        match Certificate::parse(&authority)?.in_force() {
+            Ok(()) => held.push(authority),
+            Err(error) => others.push(error),
+        }
+    }
+    if held.is_empty()
+        && let Some(error) = others.pop()
+    {
+        return Err(error);
+    }
+    for error in others {
+        tracing::warn!("an authority in {} is not believed: {error}", path.display());
+    }
+    Ok(held)
 }
 
 /// What a certificate says that matters here.

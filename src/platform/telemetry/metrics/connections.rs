@@ -12,6 +12,7 @@ pub struct ConnectionMetrics {
     refused: Counter,
     handshakes_failed: Counter,
     access_open: Gauge,
+    insecure: Gauge,
 }
 
 impl ConnectionMetrics {
@@ -24,6 +25,11 @@ impl ConnectionMetrics {
         );
         registry.register("tollgate_tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
         registry.register("tollgate_access_open", "Whether everybody who reaches a listener may do everything", self.access_open.clone());
+        registry.register(
+            "tollgate_insecure",
+            "Whether everybody is let in from other machines, or calls come from there without TLS",
+            self.insecure.clone(),
+        );
     }
 
     /// Sets how many connections there are.
@@ -44,5 +50,10 @@ impl ConnectionMetrics {
     /// Sets whether everybody who reaches a listener may do everything.
     pub fn set_access_open(&self, is_open: bool) {
         self.access_open.set(i64::from(is_open));
+    }
+
+    /// Sets whether everybody is let in from other machines, or calls come from there without TLS.
+    pub fn set_insecure(&self, is_insecure: bool) {
+        self.insecure.set(i64::from(is_insecure));
     }
 }
