@@ -181,7 +181,10 @@ impl Billing {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         account_lock::lock(connection, self.store().dialect(), account).await?;
-        sqlx::query("UPDATE approvals_counter SET last = last + 1 WHERE id = 1").execute(&mut *connection).await?;
+        // The time, or the next one: a store that was restored gives none again that was given since, and a number does not tell how many acts of
+        // others there were.
+        let count = "UPDATE approvals_counter SET last = CASE WHEN last < $1 THEN $1 ELSE last + 1 END WHERE id = 1";
+        sqlx::query(count).bind(now.get()).execute(&mut *connection).await?;
         if let Some(known) = find(connection, "account = $1 AND request_id = $2", account, request_id).await? {
             return Ok(Asked::Known(known));
         }

@@ -156,7 +156,7 @@ fn read_figure(reader: &mut Reader, request: v1::SetApprovalFigureRequest) -> Se
 
 fn approval_id(reader: &mut Reader, text: &str) -> i64 {
     text.parse().ok().filter(|id: &i64| *id > 0 && id.to_string() == text).unwrap_or_else(|| {
-        reader.refuse("approval_id", "must be the number of an act that was asked for, such as 42");
+        reader.refuse("approval_id", "must be the number of an act that was asked for, such as 1795890123456");
         0
     })
 }

@@ -142,6 +142,19 @@ async fn what_was_done_before_the_billing_store_was_restored_is_not_done_again_w
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_billing_store_that_was_restored_gives_no_number_again_that_was_given_since() {
+    let office = Office::open(&[]).await;
+    let lost = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("lost", "200")).await;
+    // As in a backup from before it was asked for.
+    office.sql("ledger.billing.db", "DELETE FROM approvals");
+    office.sql("ledger.billing.db", "UPDATE approvals_counter SET last = 0");
+    let other = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("other", "900")).await;
+    assert_ne!(lost, other);
+    let refused = office.house.refused(&office.bob, "ApprovalService/ApproveAct", decide(&lost, "a")).await;
+    assert_eq!((refused.as_str(), office.balance().await.as_str()), ("APPROVAL_NOT_FOUND", "0.00"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_approved_by_a_clock_that_was_ahead_is_done_once_that_time_has_come() {
     let office = Office::open(&[]).await;
     let id = office.waits(&office.ada, "AccountService/AdjustBalance", &adjust("early", "200")).await;
