@@ -75,7 +75,15 @@ fn read(name: &str) -> String {
 
 /// Each command line of the documents. A row of a table has the rest of a group behind its first: "`tollgate item set`, `delete CODE`".
 fn named(known: &Known) -> Vec<Named> {
-    let documents = ["README.md", "deploy/README.md", "deploy/RUNBOOK.md", "proto/README.md", "tests/bench/README.md", "src/README.md"];
+    let documents = [
+        "README.md",
+        "deploy/README.md",
+        "deploy/RUNBOOK.md",
+        "deploy/SECURITY.md",
+        "proto/README.md",
+        "tests/bench/README.md",
+        "src/README.md",
+    ];
     let mut found = Vec::new();
     for document in documents {
         let text = read(document);
@@ -165,7 +173,7 @@ fn each_command_and_option_that_documents_name_is_there() {
             }
         }
     }
-    for option in ["deploy/README.md", "deploy/RUNBOOK.md"]
+    for option in ["deploy/README.md", "deploy/RUNBOOK.md", "deploy/SECURITY.md"]
         .map(read)
         .iter()
         .flat_map(|text| quoted(text).filter_map(|quoted| option_in(quoted.split(' ').next()?)).map(str::to_owned).collect::<Vec<_>>())

@@ -30,6 +30,7 @@ fn the_package_holds_the_binary_its_units_settings_pages_and_completions() {
         "usr/share/zsh/vendor-completions/_tollgate",
         "usr/share/fish/vendor_completions.d/tollgate.fish",
         "usr/share/doc/tollgate/RUNBOOK.md",
+        "usr/share/doc/tollgate/SECURITY.md",
         "usr/share/doc/tollgate/backup.sh",
         "usr/share/doc/tollgate/grafana/charging.json",
         "usr/share/doc/tollgate/prometheus/rules.yml",
