@@ -6,6 +6,7 @@ all; at a line of input it ends, with what failed.
 
 import itertools
 import json
+import pathlib
 import sys
 import threading
 
@@ -14,14 +15,9 @@ from helper import debit, money
 from tollgate.v1 import charging_pb2, charging_pb2_grpc, common_pb2
 
 *addresses, account = sys.argv[1:]
-CONFIG = {
-    "loadBalancingConfig": [{"round_robin": {}}],
-    "methodConfig": [{
-        "name": [{"service": "tollgate.v1.ChargingService"}],
-        "retryPolicy": {"maxAttempts": 5, "initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2,
-                        "retryableStatusCodes": ["UNAVAILABLE"]},
-    }],
-}
+DOCUMENT = (pathlib.Path(__file__).parents[2] / "proto" / "README.md").read_text(encoding="utf-8")
+# The retries are those that the document tells clients to have.
+CONFIG = {"loadBalancingConfig": [{"round_robin": {}}], **json.loads(DOCUMENT.split("```json\n")[1].split("```")[0])}
 failures, done, is_over, lock = [], itertools.count(1), threading.Event(), threading.Lock()
 counted = 0
 
