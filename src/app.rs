@@ -1,6 +1,6 @@
 //! The running service: built from its settings, run until it is told to stop, then drained.
 //!
-//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls, and one more HTTP/JSON, one the web console; where
+//! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls, and one more HTTP/JSON, one the web console, one documents to customers; where
 //! this process aggregates, it does so in one more (`aggregation`).
 //! A lane that ends by itself ends the whole service with an error: its supervisor starts it again.
 //! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
@@ -16,6 +16,7 @@ mod lane;
 mod listeners;
 mod opening;
 mod partitions;
+mod public;
 mod recorded;
 mod reload;
 mod sending;
@@ -96,6 +97,7 @@ impl App {
         let health_listener = options.network.health_listen.map(|address| listen(address, "--health-listen")).transpose()?;
         let health_address = health_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
         let console_listener = console::listener(&options)?;
+        let public = public::Public::listen(&options)?;
 
         let (stop, stopped) = watch::channel(false);
         let draining = CancellationToken::new();
@@ -112,7 +114,8 @@ impl App {
         }
         install_fonts(&options.billing.documents.fonts)?;
         let time_zone = options.store.billing_time_zone_name();
-        let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone)?;
+        let public_url = public.as_ref().map_or_else(|| options.public.links.url(), |public| Some(public.url.clone()));
+        let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone, public_url)?;
         let billing = billing.map(|billing| billing.of(store.identity().clone()));
         if let JournalBounds { unread_tail: Some(tail), .. } = lane::journal_bounds(&options) {
             tracing::warn!(tail, "there is no billing store: usage records are deleted unread, but for the journal's tail");
@@ -133,6 +136,14 @@ impl App {
         let invitations = console.as_ref().map(ConsolePlan::invitations);
         let console = console.map(|console| console.start(&plan).and_then(when_ready)).transpose()?;
 
+        let (public_listener, public_tls, public) = match public {
+            Some(public) => {
+                let (listener, tls, started) = public.start(&plan, clock.clone())?;
+                (Some(listener), tls, Some(when_ready(started)?))
+            }
+            None => (None, None, None),
+        };
+
         let aggregating = billing.filter(|_| options.aggregates());
         let sending = match aggregating.clone() {
             Some(billing) => Sending::start(&options.smtp, billing, clock.clone(), options.billing.aggregation_lease)?,
@@ -144,17 +155,30 @@ impl App {
         };
 
         let is_plain = options.network.insecure && tls.is_none() && options.reachable_listener().is_some();
-        let reload = Reload { access: Arc::clone(&access), tls: tls.clone() };
+        let reload = Reload { access: Arc::clone(&access), tls: tls.clone(), public_tls: public_tls.clone() };
         let (end, ended) = oneshot::channel();
-        let control =
-            Control { plan, lanes, http, console, aggregation, sending, records, test_clock: options.store.test_clock, stopped, drain };
+        let control = Control {
+            plan,
+            lanes,
+            http,
+            console,
+            public,
+            aggregation,
+            sending,
+            records,
+            test_clock: options.store.test_clock,
+            stopped,
+            drain,
+        };
         let listeners = Listeners {
             calls: listener,
             metrics: metrics_listener,
             http: http_listener,
             health: health_listener,
             console: console_listener,
+            public: public_listener,
             tls,
+            public_tls,
             access,
             is_insecure: options.network.insecure,
             is_plain,

@@ -28,6 +28,7 @@ pub mod invoice;
 pub mod issuer;
 pub mod issuing;
 pub mod item;
+pub mod link;
 pub mod mail;
 pub mod man;
 mod operator;
@@ -48,6 +49,7 @@ pub mod serve;
 pub mod suggest_limit;
 mod table;
 pub mod tax;
+pub mod template;
 pub mod user;
 pub mod verify;
 
@@ -103,8 +105,12 @@ enum Role {
     Issuing(Box<issuing::IssuingOptions>),
     /// Set and show whether documents are sent to customers, and how.
     Sending(Box<sending::SendingOptions>),
+    /// Make, list and revoke links by which customers look at a document.
+    Link(Box<link::LinkOptions>),
     /// Look at mails to customers, hand in bounces, decide what nobody knows.
     Mail(Box<mail::MailOptions>),
+    /// Show, try and save what is written in place of the usual mails.
+    Template(Box<template::TemplateOptions>),
     /// Set and list rates of tax, and accounts that are charged none.
     Tax(Box<tax::TaxOptions>),
     /// Record payments, look at them, allocate them, take them back; give debts up.
@@ -202,6 +208,8 @@ impl CommandLine {
             Role::Item(options) => block_on(item::run(*options)),
             Role::Issuing(options) => block_on(issuing::run(*options)),
             Role::Sending(options) => block_on(sending::run(*options)),
+            Role::Template(options) => block_on(template::run(*options)),
+            Role::Link(options) => block_on(link::run(*options)),
             Role::Mail(options) => block_on(mail::run(*options)),
             Role::Tax(options) => block_on(tax::run(*options)),
             Role::Payment(options) => block_on(payment::run(*options)),

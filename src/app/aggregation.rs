@@ -16,8 +16,13 @@ use crate::config::{BillingOptions, DocumentOptions, RetentionOptions};
 use crate::lanes::start_thread;
 
 /// The billing store of these options, if there is to be one. It is not looked at: charging does not wait for it.
-pub fn billing(url: Option<String>, options: &BillingOptions, time_zone: &str) -> anyhow::Result<Option<Billing>> {
-    let settings = settings(&options.documents, time_zone)?;
+pub fn billing(
+    url: Option<String>,
+    options: &BillingOptions,
+    time_zone: &str,
+    public_url: Option<String>,
+) -> anyhow::Result<Option<Billing>> {
+    let settings = BillingSettings { public_url, ..settings(&options.documents, time_zone)? };
     url.map(|url| Billing::connect_lazily(&url, settings).context("cannot use the billing store")).transpose()
 }
 
@@ -49,7 +54,7 @@ pub fn settings(options: &DocumentOptions, time_zone: &str) -> anyhow::Result<Bi
         credit_note: options.credit_note_prefix.clone(),
     };
     prefixes.check().map_err(|problem| anyhow::anyhow!("--invoice-prefix, --statement-prefix, --credit-note-prefix: {problem}"))?;
-    Ok(BillingSettings { due_days: options.due_days, prefixes, time_zone: time_zone.to_owned() })
+    Ok(BillingSettings { due_days: options.due_days, prefixes, time_zone: time_zone.to_owned(), public_url: None })
 }
 
 /// An aggregator that runs.

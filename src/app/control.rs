@@ -38,6 +38,9 @@ const SWEPT_AT_ONCE: usize = 16;
 /// How long the billing store may take to be closed.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
+/// How many connections customers may have open.
+const PUBLIC_CONNECTIONS: usize = 512;
+
 /// How often the journals are looked at.
 const JOURNAL_LOOK: Duration = Duration::from_secs(1);
 
@@ -54,6 +57,8 @@ pub struct Control {
     pub http: Option<Lane>,
     /// The thread that serves the web console, if one does.
     pub console: Option<Lane>,
+    /// The thread that serves documents to customers, if one does.
+    pub public: Option<Lane>,
     /// The aggregation, if this process does that.
     pub aggregation: Option<Aggregation>,
     /// The postman, if this process has one.
@@ -82,7 +87,7 @@ impl Control {
         serving.set(Err("it is stopping".to_owned()), &[]);
         self.plan.health.set_serving(false).await;
         drop(self.drain);
-        for lane in self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console) {
+        for lane in self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console).chain(&mut self.public) {
             lane.ended().await;
         }
         // Before the threads end whose connections to the billing store it may be given.
@@ -93,7 +98,7 @@ impl Control {
             None => Ok(()),
         };
         // The first reason is the one that tells; a lane's own is better than that it ended.
-        let ends: Vec<_> = self.lanes.into_iter().chain(self.http).chain(self.console).map(Lane::join).collect();
+        let ends: Vec<_> = self.lanes.into_iter().chain(self.http).chain(self.console).chain(self.public).map(Lane::join).collect();
         stopping.cancel();
         told.abort();
         self.plan.store.close();
@@ -105,7 +110,7 @@ impl Control {
     }
 
     async fn work(&mut self, listeners: Listeners, serving: endpoint::Serving) -> anyhow::Result<()> {
-        let Listeners { calls, http, console, metrics, health: _, tls, access, is_insecure, is_plain } = listeners;
+        let Listeners { calls, http, console, public, metrics, health: _, tls, public_tls, access, is_insecure, is_plain } = listeners;
         let ledger = self.plan.ledger().await?;
         let use_cases = self.plan.use_cases().await?;
         let guarded = self.plan.are_metrics_guarded.then(|| self.plan.access(Via::Http));
@@ -113,6 +118,9 @@ impl Control {
         let calls = Listeners::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
         let http = Listeners::deal(http, tls.clone(), Protocol::Http1, lanes::dealt_to(self.http.as_slice()), &places);
         let console = Listeners::deal(console, tls.clone(), Protocol::Http1, lanes::dealt_to(self.console.as_slice()), &places);
+        // Peers whom nobody knows must not take the places of callers.
+        let public_places = Places::new(PUBLIC_CONNECTIONS);
+        let public = Listeners::deal(public, public_tls.clone(), Protocol::Http1, lanes::dealt_to(self.public.as_slice()), &public_places);
         let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded, self.plan.proxies.clone());
         let (mut stopped, spans) = (self.stopped.clone(), Spans::default());
         tokio::select! {
@@ -120,8 +128,10 @@ impl Control {
             result = calls => result,
             result = http => result.context("HTTP"),
             result = console => result.context("the console"),
+            result = public => result.context("the listener for customers"),
             result = metrics => result,
             () = follow_tls(tls.as_deref()) => Ok(()),
+            () = follow_tls(public_tls.as_deref()) => Ok(()),
             () = follow_access(&access, (is_insecure, is_plain), &self.plan.trail) => Ok(()),
             () = follow_key_sets(&access) => Ok(()),
             () = callers::keep(&access, &ledger, self.plan.billing.as_ref()) => Ok(()),
@@ -131,7 +141,7 @@ impl Control {
             () = count_sizes(&ledger) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),
             () = self.plan.store.listen() => Ok(()),
-            _ = select_all(self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
+            _ = select_all(self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console).chain(&mut self.public).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }
     }
 }

@@ -163,14 +163,7 @@ impl LaneContext {
     /// The same of HTTP/JSON, at an address.
     pub async fn serve_http(self: Arc<Self>, address: SocketAddr, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
         let router = http::router(self.services().await?, self.access(Protocol::Http), address, self.http_url.as_deref())?;
-        let serving =
-            http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.proxies.clone(), self.draining.clone());
-        let _ = ready.send(());
-        self.within_the_grace(async {
-            serving.await;
-            Ok(())
-        })
-        .await
+        self.serve_router(router, dealt, ready).await
     }
 
     /// The access layer in front of what a protocol reaches.
@@ -196,6 +189,16 @@ impl LaneContext {
         ready: Sender<()>,
     ) -> anyhow::Result<()> {
         let router = console(self.use_cases().await?).await?;
+        self.serve_router(router, dealt, ready).await
+    }
+
+    /// Serves routes over HTTP.
+    pub async fn serve_router(
+        self: Arc<Self>,
+        router: axum::Router,
+        dealt: mpsc::Receiver<Dealt>,
+        ready: Sender<()>,
+    ) -> anyhow::Result<()> {
         let serving =
             http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.proxies.clone(), self.draining.clone());
         let _ = ready.send(());

@@ -48,8 +48,12 @@ pub struct Listeners {
     pub health: Option<StdListener>,
     /// For the web console.
     pub console: Option<StdListener>,
-    /// TLS of them all; without it, they speak plain text.
+    /// For customers with a link.
+    pub public: Option<StdListener>,
+    /// TLS of them all but that; without it, they speak plain text.
     pub tls: Option<Arc<Tls>>,
+    /// TLS of the listener for customers, who have no certificates.
+    pub public_tls: Option<Arc<Tls>>,
     /// Who is let in.
     pub access: Arc<Access>,
     /// Whether everybody may be let in from other machines.

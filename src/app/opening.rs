@@ -75,7 +75,7 @@ pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store>
         // At once: from the first entry on, it must be there.
         std::fs::File::create_new(path).with_context(|| format!("cannot create the billing store {}", path.display()))?;
     }
-    if let Some(billing) = billing(url.filter(|_| missing.is_none()), &options.billing, options.store.billing_time_zone_name())? {
+    if let Some(billing) = billing(url.filter(|_| missing.is_none()), &options.billing, options.store.billing_time_zone_name(), None)? {
         let ledger = ledger(&store).await?;
         let check = async {
             billing.store().check_new().await?;
@@ -112,7 +112,7 @@ async fn refuse_unread(store: &Store) -> anyhow::Result<()> {
 pub async fn callers(options: &ServeOptions, store: &Store) -> anyhow::Result<Option<StoredCallers>> {
     let ledger = ledger(store).await?;
     let mut is_known = options.billing_url().is_none();
-    if let Some(billing) = billing(options.billing_url(), &options.billing, options.store.billing_time_zone_name())? {
+    if let Some(billing) = billing(options.billing_url(), &options.billing, options.store.billing_time_zone_name(), None)? {
         let copied = timeout(PATIENCE, callers::copy(&billing, &ledger)).await;
         billing.store().close().await;
         match copied {

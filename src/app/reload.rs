@@ -13,6 +13,7 @@ use platform::tls::Tls;
 pub struct Reload {
     pub(super) access: Arc<Access>,
     pub(super) tls: Option<Arc<Tls>>,
+    pub(super) public_tls: Option<Arc<Tls>>,
 }
 
 impl Reload {
@@ -25,6 +26,7 @@ impl Reload {
             logs::follow(&options.telemetry.log),
             self.access.set_bounds(bounds(options)),
             self.tls.as_ref().map_or(Ok(false), |tls| tls.follow()).map(|_| ()),
+            self.public_tls.as_ref().map_or(Ok(false), |tls| tls.follow()).map(|_| ()),
         ];
         taken.into_iter().filter_map(Result::err).collect()
     }

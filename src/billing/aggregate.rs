@@ -13,6 +13,7 @@ use crate::position::{Position, hex};
 use crate::projection::rows;
 use crate::projection::{JournalFault, Projection, TotalKey};
 use crate::record::{ENTRIES, Record, number};
+use crate::sending::low_credit;
 use crate::store::{Dialect, Store};
 use crate::{BillingError, bills, search, traces};
 use domain::time::Millis;
@@ -72,6 +73,9 @@ pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: 
     let names = named.into_iter().filter_map(|id| Some((id, projection.accounts.get(id)?.name.as_str())));
     search::write_names(connection, dialect, names).await?;
     bills::apply(connection, records).await?;
+    if let Some(last) = records.last() {
+        low_credit::look(connection, dialect, &projection.accounts, last.entry.time).await?;
+    }
     traces::keep(connection, dialect, records).await?;
     if let Some(record) = records.first() {
         audit::write(connection, dialect, record.partition.into(), &acts).await?;

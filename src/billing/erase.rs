@@ -45,7 +45,7 @@ const UNSETTLED: [&str; 5] = [
 ];
 
 /// What is erased of an account, but for names within settings and audit records.
-const ERASE: [&str; 19] = [
+const ERASE: [&str; 22] = [
     "UPDATE entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE lost_entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE totals SET description = '' WHERE account = $1",
@@ -61,7 +61,11 @@ const ERASE: [&str; 19] = [
     "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'mail ' || id FROM mails WHERE account = $1)",
     "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'mail of ' || issued.number FROM issued \
      JOIN documents ON documents.id = issued.document WHERE documents.account = $1)",
+    "UPDATE setting_changes SET reason = '' WHERE subject IN (SELECT 'links of ' || issued.number FROM issued \
+     JOIN documents ON documents.id = issued.document WHERE documents.account = $1)",
     "UPDATE mails SET recipient = '', detail = '' WHERE account = $1",
+    "DELETE FROM document_links WHERE account = $1",
+    "DELETE FROM low_credit WHERE account = $1",
     // What waits for approval can no longer be done: the account is closed.
     "DELETE FROM approvals WHERE account = $1",
     "DELETE FROM account_notes WHERE account = $1",

@@ -30,6 +30,7 @@ pub mod issuer;
 pub mod items;
 pub mod kinds;
 pub mod layouts;
+pub mod links;
 pub mod logos;
 pub mod lookup;
 pub mod notes;

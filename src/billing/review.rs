@@ -153,6 +153,10 @@ impl Billing {
             }
             Approved::Matching(filter) => filter.approve(connection, at).await?,
         };
+        if count == 0 && matches!(approved, Approved::Named(_)) {
+            // Nothing was done, and nothing is kept of it: repeated, it says so again.
+            return Ok((Applied::Now, 0));
+        }
         let act = Act::of("invoices.approved", change).with("approved", count);
         let act = match approved {
             Approved::Named(documents) => act.with("documents", documents.iter().map(|id| name_of(*id)).collect::<Vec<_>>()),

@@ -5,11 +5,14 @@
 //! whichever process dies, and what cannot be known is marked unknown. [`place`] keeps a copy of the store from sending again.
 
 pub mod by_hand;
+pub mod documents;
 pub mod look;
+pub mod low_credit;
 pub mod outbox;
 pub mod place;
 pub mod queue;
 pub mod settings;
+pub mod templates;
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -60,6 +63,8 @@ named! {
     Receipt = "receipt",
     /// A reminder of an invoice.
     Reminder = "reminder",
+    /// That an account's credit runs low.
+    LowCredit = "low_credit",
 }
 
 named! {

@@ -16,6 +16,8 @@ pub struct BillingSettings {
     pub prefixes: NumberPrefixes,
     /// The IANA name of the time zone of dates: the store's billing time zone.
     pub time_zone: String,
+    /// Where customers open links to their documents: a scheme and a host. `None`: there are no links.
+    pub public_url: Option<String>,
 }
 
 impl BillingSettings {
@@ -41,7 +43,7 @@ impl BillingSettings {
 
 impl Default for BillingSettings {
     fn default() -> Self {
-        Self { due_days: 14, prefixes: NumberPrefixes::default(), time_zone: "UTC".to_owned() }
+        Self { due_days: 14, prefixes: NumberPrefixes::default(), time_zone: "UTC".to_owned(), public_url: None }
     }
 }
 

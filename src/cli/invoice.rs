@@ -18,7 +18,7 @@ use super::paper::{self, PaperOptions};
 use super::receivables::position_text;
 use crate::cli::failure::explain;
 use crate::grpc::v1::{
-    AccountPaper, GetAccountFileRequest, GetInvoiceFileRequest, GetInvoiceRequest, InvoiceForm, InvoiceKind, InvoiceState,
+    AccountPaper, DocumentSending, GetAccountFileRequest, GetInvoiceFileRequest, GetInvoiceRequest, InvoiceForm, InvoiceKind, InvoiceState,
     ListInvoicesRequest, PreviewInvoiceRequest, PreviewInvoiceResponse,
 };
 use files::FilesOptions;
@@ -95,6 +95,9 @@ struct ListOptions {
     /// one word has at least 3 characters.
     #[arg(long, value_name = "TEXT")]
     search: Option<String>,
+    /// Only documents whose mail is as far as that.
+    #[arg(long, value_enum)]
+    sending: Option<Sending>,
     /// The maximum number to list [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
@@ -108,6 +111,39 @@ enum Kind {
     Statement,
     /// Documents a refund of what was invoiced.
     CreditNote,
+}
+
+/// How far the mail of a document is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Sending {
+    /// It was never to be sent.
+    Never,
+    /// Sending is switched off for its account, or its kind, or it comes to nothing.
+    Off,
+    /// It was sent to all.
+    Sent,
+    /// It is to be sent, or tried again.
+    Waiting,
+    /// It failed for good.
+    Failed,
+    /// It came back.
+    Bounced,
+    /// Nobody knows.
+    Unknown,
+}
+
+impl Sending {
+    fn in_request(self) -> DocumentSending {
+        match self {
+            Self::Never => DocumentSending::Never,
+            Self::Off => DocumentSending::Off,
+            Self::Sent => DocumentSending::Sent,
+            Self::Waiting => DocumentSending::Waiting,
+            Self::Failed => DocumentSending::Failed,
+            Self::Bounced => DocumentSending::Bounced,
+            Self::Unknown => DocumentSending::Unknown,
+        }
+    }
 }
 
 impl Kind {
@@ -212,6 +248,7 @@ async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyh
         due_to: options.due_to.map(to_message),
         overdue_only: options.overdue,
         text: options.search.unwrap_or_default(),
+        sending: options.sending.map_or(DocumentSending::Unspecified, Sending::in_request).into(),
         ..Default::default()
     };
     let page =

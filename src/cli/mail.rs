@@ -218,6 +218,7 @@ fn kind_name(kind: MailKind) -> &'static str {
     match kind {
         MailKind::Receipt => "receipt",
         MailKind::Reminder => "reminder",
+        MailKind::LowCredit => "low credit",
         MailKind::Document | MailKind::Unspecified => "document",
     }
 }

@@ -69,9 +69,21 @@ struct SetOptions {
     /// The most bytes of an attached file.
     #[arg(long, value_name = "BYTES")]
     attachment_limit: Option<i32>,
+    /// Whether mails have a link to their document, if the service makes links (--public-url).
+    #[arg(long, value_name = "true|false")]
+    links: Option<bool>,
+    /// For how many days a link works.
+    #[arg(long, value_name = "DAYS")]
+    link_days: Option<i32>,
     /// Whether payments are answered by a receipt.
     #[arg(long, value_name = "true|false")]
     receipts: Option<bool>,
+    /// Whether customers are told that their usable credit has fallen below the threshold of their account.
+    #[arg(long, value_name = "true|false")]
+    low_credit: Option<bool>,
+    /// For how many hours a customer is not told so again.
+    #[arg(long, value_name = "HOURS")]
+    low_credit_hours: Option<i32>,
     /// Whether what is unknown is sent again by itself.
     #[arg(long, value_name = "true|false")]
     resend_unknown: Option<bool>,
@@ -95,7 +107,7 @@ struct SetAccountOptions {
     /// To whom; may be given several times; "": to the address of the billing details.
     #[arg(long, value_name = "ADDRESS")]
     to: Option<Vec<String>>,
-    /// What is not sent to it: invoice, statement, credit_note, receipt, reminder; may be given several times; "": all is.
+    /// What is not sent to it: invoice, statement, credit_note, receipt, reminder, low_credit; may be given several times; "": all is.
     #[arg(long, value_name = "KIND")]
     not: Option<Vec<String>>,
     #[command(flatten)]
@@ -171,7 +183,11 @@ async fn changed(client: &mut Client, options: SetOptions) -> anyhow::Result<Set
     }
     settings.send_zero_documents = options.zero_documents.unwrap_or(settings.send_zero_documents);
     settings.attachment_limit_bytes = options.attachment_limit.unwrap_or(settings.attachment_limit_bytes);
+    settings.send_links = options.links.or(settings.send_links);
+    settings.link_days = options.link_days.or(settings.link_days);
     settings.send_receipts = options.receipts.unwrap_or(settings.send_receipts);
+    settings.send_low_credit = options.low_credit.or(settings.send_low_credit);
+    settings.low_credit_hours = options.low_credit_hours.or(settings.low_credit_hours);
     settings.resend_unknown = options.resend_unknown.unwrap_or(settings.resend_unknown);
     if let Some(days) = options.reminders {
         let days: Vec<_> = days.split(',').filter(|day| *day != "none").map(str::trim).collect();
@@ -206,7 +222,11 @@ fn as_text(found: &GetSendingResponse) -> String {
         ("contact", settings.contact),
         ("documents of nothing", yes(settings.send_zero_documents).to_owned()),
         ("largest attachment", format!("{} bytes", settings.attachment_limit_bytes)),
+        ("links in mails", yes(settings.send_links.unwrap_or_default()).to_owned()),
+        ("a link works", format!("{} days", settings.link_days.unwrap_or_default())),
         ("receipts", yes(settings.send_receipts).to_owned()),
+        ("low credit is told", yes(settings.send_low_credit.unwrap_or_default()).to_owned()),
+        ("not told again for", format!("{} hours", settings.low_credit_hours.unwrap_or_default())),
         ("unknown is sent again", yes(settings.resend_unknown).to_owned()),
         ("reminders, in days after the due date", if days.is_empty() { "none".to_owned() } else { days.join(", ") }),
     ];

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 
 use super::failure::Failure;
 use super::fields::{Fields, MOST, MOST_WITH_FILE};
-use super::guard::{MAX_BODY_BYTES, most_bytes};
+use super::guard::{MAX_FILE_BYTES, most_bytes};
 use super::locale::Locale;
 use super::navigation::SECOND_FACTOR;
 use super::needs::Needs;
@@ -116,7 +116,7 @@ async fn let_in(console: &Console, request: &mut Request, visitor: Option<&Visit
 async fn fields(request: &mut Request) -> Result<Fields, Failure> {
     let content_type = request.headers().get(CONTENT_TYPE).map(|value| value.as_bytes().to_vec()).unwrap_or_default();
     let most = most_bytes(request.uri().path());
-    let has_file = most != MAX_BODY_BYTES;
+    let has_file = most == MAX_FILE_BYTES;
     if has_file && content_type.starts_with(b"multipart/form-data") {
         let (parts, body) = std::mem::take(request).into_parts();
         *request = Request::from_parts(parts.clone(), Body::empty());

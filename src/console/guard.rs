@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, StatusCode};
 
 use super::Console;
 use super::downloads::Paper;
+use super::navigation::TEMPLATES;
 use super::routes::ROUTES;
 use platform::lanes::proxies::Scheme;
 
@@ -24,9 +25,15 @@ pub const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The same of a form that comes with a file, of which each byte may be written as three.
 pub const MAX_FILE_BYTES: usize = 2 * 1024 * 1024;
 
+/// The same of a form with a template of a mail.
+const MAX_TEMPLATE_BYTES: usize = 256 * 1024;
+
 /// The largest body of a request to a path.
 #[must_use]
 pub fn most_bytes(path: &str) -> usize {
+    if path.starts_with(TEMPLATES) {
+        return MAX_TEMPLATE_BYTES;
+    }
     if ROUTES.iter().any(|route| route.has_file && route.path == path) { MAX_FILE_BYTES } else { MAX_BODY_BYTES }
 }
 

@@ -53,12 +53,14 @@ pub const OVERVIEW: &str = "/overview";
 /// Who did what.
 pub const AUDIT: &str = "/settings/audit";
 
-/// Settings of the service: who issues documents, tax, names of items, when documents are issued, and how they are sent.
+/// Settings of the service: who issues documents, tax, names of items, when documents are issued, how they are sent,
+/// and what is written in mails.
 pub const ISSUER: &str = "/settings/issuer";
 pub const TAX: &str = "/settings/tax";
 pub const ITEMS: &str = "/settings/items";
 pub const ISSUING: &str = "/settings/issuing";
 pub const SENDING: &str = "/settings/sending";
+pub const TEMPLATES: &str = "/settings/mail-templates";
 
 /// From which figures on acts need a second person, and how long things are kept.
 pub const APPROVAL_FIGURES: &str = "/settings/approvals";

@@ -8,7 +8,7 @@ use http::Method;
 use super::acts::Act;
 use super::navigation::{
     APPROVAL_FIGURES, APPROVALS, AUDIT, CONVERSIONS, INVOICES, ISSUER, ISSUING, ITEMS, KEYS, MAILS, ORGANIZATIONS, OVERVIEW, PAYMENTS,
-    RECEIVABLES, RETENTION, SECOND_FACTOR, SENDING, TAX, USERS,
+    RECEIVABLES, RETENTION, SECOND_FACTOR, SENDING, TAX, TEMPLATES, USERS,
 };
 use super::needs::Needs::{self, Everywhere, Nothing, Permission as Needed, Session, SignIn};
 use super::payment_act::PaymentAct;
@@ -78,6 +78,18 @@ pub const ROUTES: &[Route] = &[
     page(SENDING, Everywhere(Permission::ReadSettings), || get(pages::settings::sending::show)),
     form(SENDING, Everywhere(Permission::SetSettings), || post(pages::settings::sending::set)),
     form("/settings/sending/go-on", Everywhere(Permission::SendMail), || post(pages::settings::sending::go_on)),
+    page(TEMPLATES, Everywhere(Permission::ReadSettings), || get(pages::settings::templates::show)),
+    page("/settings/mail-templates/{kind}/{language}", Everywhere(Permission::ReadSettings), || get(pages::settings::templates::one)),
+    form("/settings/mail-templates/{kind}/{language}", Everywhere(Permission::SetSettings), || post(pages::settings::templates::set)),
+    form("/settings/mail-templates/{kind}/{language}/reset", Everywhere(Permission::SetSettings), || {
+        post(pages::settings::templates::reset)
+    }),
+    page("/settings/mail-templates/{kind}/{language}/preview", Everywhere(Permission::ReadSettings), || {
+        get(pages::settings::templates::preview_saved)
+    }),
+    form("/settings/mail-templates/{kind}/{language}/preview", Everywhere(Permission::ReadSettings), || {
+        post(pages::settings::templates::preview_typed)
+    }),
     page(APPROVAL_FIGURES, Everywhere(Permission::ReadSettings), || get(pages::settings::approvals::show)),
     form(APPROVAL_FIGURES, Everywhere(Permission::ManageAccess), || post(pages::settings::approvals::set)),
     page(RETENTION, Everywhere(Permission::ReadSettings), || get(pages::settings::retention::show)),
@@ -118,6 +130,8 @@ pub const ROUTES: &[Route] = &[
     page("/invoices.csv", Needed(Permission::ReadDocuments), || get(pages::invoices::download)),
     form("/invoices/approve", Needed(Permission::ApproveInvoices), || post(pages::invoices::approve)),
     form("/invoices/retry", Needed(Permission::ApproveInvoices), || post(pages::invoices::retry)),
+    form("/invoices/chosen/approve", Needed(Permission::ApproveInvoices), || post(pages::chosen::approve)),
+    form("/invoices/chosen/send", Needed(Permission::SendMail), || post(pages::chosen::send)),
     page(MAILS, Needed(Permission::ReadDocuments), || get(pages::mails::show)),
     page("/invoices/mails.csv", Needed(Permission::ReadDocuments), || get(pages::mails::download)),
     page("/invoices/mails/{id}", Needed(Permission::ReadDocuments), || get(pages::mails::one)),
@@ -126,6 +140,8 @@ pub const ROUTES: &[Route] = &[
     form("/invoices/{document}/send", Needed(Permission::SendMail), || post(pages::send::send)),
     page("/invoices/{document}/credit", Needed(Permission::Refund), || get(pages::credit::show)),
     form("/invoices/{document}/credit", Needed(Permission::Refund), || post(pages::credit::credit)),
+    form("/invoices/{document}/links", Needed(Permission::SendMail), || post(pages::link_acts::create)),
+    form("/invoices/{document}/links/{link}/revoke", Needed(Permission::SendMail), || post(pages::link_acts::revoke)),
     page("/invoices/{document}", Needed(Permission::ReadDocuments), || get(pages::invoice::show)),
     page("/invoices/{document}/{form}", Needed(Permission::ReadDocuments), || get(pages::invoice::file)),
     form("/invoices/{document}/retry", Needed(Permission::ApproveInvoices), || post(pages::invoice::retry)),

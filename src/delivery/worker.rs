@@ -266,7 +266,13 @@ impl Postman {
         if matches!(ended, Ended::Taken(_)) {
             self.idle.borrow_mut().push((Instant::now(), connection));
         }
-        ended
+        match ended {
+            Ended::Taken(reply) if !written.note.is_empty() => {
+                tracing::warn!(mail = mail.id, note = written.note, "a mail was sent otherwise than it was to be");
+                Ended::Taken(format!("{}; {reply}", written.note))
+            }
+            ended => ended,
+        }
     }
 
     /// A connection that waits, if the server still has it, or a new one.

@@ -9,6 +9,7 @@ mod callers;
 mod checks;
 mod console;
 mod listen;
+mod public;
 mod retention;
 mod secret;
 mod sign_in;
@@ -32,6 +33,7 @@ pub use billing::{AggregateOptions, BillingOptions, BillingUrl, DocumentOptions,
 pub use callers::CallerOptions;
 pub use console::ConsoleOptions;
 pub use listen::MetricsListen;
+pub use public::{LinkOptions, PublicOptions};
 pub use retention::RetentionOptions;
 pub use secret::Secret;
 pub use sign_in::SignInOptions;
@@ -62,6 +64,9 @@ pub struct ServeOptions {
     /// What signing in to it takes.
     #[command(flatten)]
     pub sign_in: SignInOptions,
+    /// The listener for customers.
+    #[command(flatten)]
+    pub public: PublicOptions,
     /// What the listeners show, and ask for.
     #[command(flatten)]
     pub tls: TlsOptions,

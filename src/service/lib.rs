@@ -28,6 +28,7 @@ pub mod fields;
 mod in_time;
 pub mod issuing;
 pub mod items;
+pub mod links;
 pub mod notes;
 pub mod overview;
 pub mod papers;
@@ -40,6 +41,7 @@ pub mod search;
 pub mod sending;
 pub mod stream_access;
 mod taken_in;
+pub mod templates;
 pub mod users;
 pub mod watch;
 

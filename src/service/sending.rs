@@ -10,7 +10,7 @@ use billing::change::Change;
 use billing::sending::by_hand::{Decision, MailAct};
 use billing::sending::look::{MailFilter, MailPlace};
 use billing::sending::queue::Tally;
-use billing::sending::settings::{AccountSending, SendingSettings};
+use billing::sending::settings::{AccountSending, SendingChange, SendingSettings};
 use billing::sending::{Mail, MailKind, MailState};
 use delivery::bounce;
 use domain::time::UnixMillis;
@@ -58,10 +58,10 @@ impl UseCases {
     }
 
     /// Sets how mail is sent.
-    pub async fn set_sending(&self, context: &RequestContext, settings: &SendingSettings, change: &Change) -> Result<Applied, Error> {
+    pub async fn set_sending(&self, context: &RequestContext, asked: &SendingChange, change: &Change) -> Result<Applied, Error> {
         context.require_everywhere(Permission::SetSettings)?;
         let change = &context.signed(change)?;
-        Ok(self.billing(context).await?.set_sending(settings, change).await?)
+        Ok(self.billing(context).await?.set_sending(asked, change).await?)
     }
 
     /// What differs for an account.

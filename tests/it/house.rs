@@ -13,11 +13,11 @@ use tollgate::domain::outcome::Refusal;
 const FLOORS: [&[&str]; 5] = [&["main"], &["cli"], &["app"], &["http"], &["grpc"]];
 
 /// The floors that are crates, top first, and what none of them may know of the floors above.
-const CRATES: [&str; 9] = ["console", "service", "delivery", "billing", "ledger", "access", "platform", "proto", "domain"];
+const CRATES: [&str; 10] = ["public", "console", "service", "delivery", "billing", "ledger", "access", "platform", "proto", "domain"];
 
 /// What the crates below are called in this one.
-const BELOW: [&str; 11] =
-    ["console", "service", "delivery", "access", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
+const BELOW: [&str; 12] =
+    ["public", "console", "service", "delivery", "access", "billing", "ledger", "telemetry", "config", "lanes", "clock", "domain"];
 
 const MOST_LINES: usize = 450;
 
@@ -115,6 +115,13 @@ fn no_use_case_knows_a_protocol() {
     let known = dependencies_of("console");
     let wrong = ["tonic", "prost", "proto", "clap", "hyper", "sqlx"].into_iter().filter(|name| known.contains(*name));
     assert_none("the console is to know no other protocol, and no SQL", wrong.map(ToOwned::to_owned).collect());
+    // What customers open by links is theirs, and nothing else can be reached from there.
+    let known = dependencies_of("public");
+    let wrong = ["tonic", "prost", "proto", "clap", "hyper", "sqlx", "ledger", "access", "console"].into_iter();
+    assert_none(
+        "what customers reach is to know nothing else",
+        wrong.filter(|name| known.contains(*name)).map(ToOwned::to_owned).collect(),
+    );
     // The ledger writes records by it.
     assert!(!dependencies_of("service").contains("prost"));
 }

@@ -10,6 +10,7 @@ use super::documents::{COLUMNS, DocumentState, NEEDS_APPROVAL, StoredDocument, s
 use crate::document::DocumentKind;
 use crate::scope::Scope;
 use crate::search::documents::Wanted;
+use crate::sending::documents::WantedSending;
 use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
@@ -32,6 +33,8 @@ pub struct DocumentFilter {
     pub paid_only: bool,
     /// Only drafts that wait for somebody to approve them.
     pub to_approve_only: bool,
+    /// Only documents whose mail is as far as that.
+    pub sending: Option<WantedSending>,
     /// Only what was cut at or after this, and before that.
     pub cut: Option<(UnixMillis, UnixMillis)>,
     /// Only what is due at or after this, and before that. The list is then in the order of due dates.
@@ -243,6 +246,7 @@ impl Billing {
         if filter.to_approve_only {
             statement.conditions.push(NEEDS_APPROVAL.to_owned());
         }
+        statement.conditions.extend(filter.sending.map(WantedSending::condition));
         if let Some(cut) = filter.cut {
             statement.within(if is_ascending { "documents.cut_at" } else { time }, cut);
         }

@@ -43,7 +43,7 @@ pub async fn forget(connection: &mut AnyConnection, record: &Record) -> Result<(
     if record.may_draft() {
         let sql = "UPDATE uncredited_refunds SET note = 0 WHERE note = $1 AND note <> 0";
         sqlx::query(sql).bind(document_id(record)).execute(&mut *connection).await?;
-        for (table, column) in [("drafts", "document"), ("payables", "document"), ("documents", "id")] {
+        for (table, column) in [("drafts", "document"), ("payables", "document"), ("document_links", "document"), ("documents", "id")] {
             let sql = format!("DELETE FROM {table} WHERE {column} = $1");
             sqlx::query(AssertSqlSafe(sql)).bind(document_id(record)).execute(&mut *connection).await?;
         }

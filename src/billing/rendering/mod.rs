@@ -8,6 +8,7 @@ pub mod account_statement;
 mod amounts;
 mod charges;
 mod compose;
+pub mod cover;
 mod csv;
 mod dates;
 mod fonts;
@@ -17,6 +18,7 @@ pub mod letter;
 pub mod page_model;
 mod pdf;
 pub mod receipt;
+pub mod template;
 #[cfg(test)]
 mod tests;
 mod texts;

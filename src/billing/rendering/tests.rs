@@ -358,3 +358,29 @@ fn a_page_stands_alone_and_can_be_read_aloud_and_printed() {
         }
     }
 }
+
+#[test]
+fn an_example_of_a_letter_has_the_names_that_the_letter_itself_has() {
+    use super::letter::{Enclosure, Letter, LetterKind};
+
+    let enclosure = Enclosure { is_attached: true, link: None };
+    let names = |letter: &Letter| letter.facts().keys().copied().collect::<Vec<_>>();
+    let invoice = documents::invoice();
+    let letters = [
+        (LetterKind::Invoice, Letter::of_document(&invoice, &enclosure).unwrap()),
+        (LetterKind::Reminder, Letter::reminder(&invoice, Units::new(100), UnixMillis::MAX, &enclosure).unwrap()),
+        (LetterKind::LowCredit, {
+            let Document { issuer, customer, account, time_zone, .. } = invoice.clone();
+            let money = Denomination::of(&invoice);
+            Letter::low_credit(
+                &Imprint { issuer, customer, account, money, time_zone, at: UnixMillis::new(1) },
+                Units::new(1),
+                Units::new(2),
+            )
+            .unwrap()
+        }),
+    ];
+    for (kind, letter) in letters {
+        assert_eq!(names(&letter), names(&Letter::example(kind, "en")), "{kind:?}");
+    }
+}

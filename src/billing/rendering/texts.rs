@@ -115,6 +115,7 @@ mod tests {
             include_str!("dates.rs"),
             include_str!("receipt.rs"),
             include_str!("letter.rs"),
+            include_str!("cover.rs"),
             include_str!("account_statement.rs"),
             include_str!("html.rs"),
             include_str!("document.html"),

@@ -123,7 +123,9 @@ async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: UnixMi
     let content = serde_json::to_string(&document).map_err(BillingError::corrupt)?;
     let sql = "UPDATE documents SET content = $1, summary = $1 WHERE id = $2";
     sqlx::query(sql).bind(content.clone()).bind(covered.document).execute(&mut *connection).await?;
-    sqlx::query("UPDATE mails SET recipient = '', detail = '' WHERE document = $1").bind(covered.document).execute(connection).await?;
+    for sql in ["UPDATE mails SET recipient = '', detail = '' WHERE document = $1", "DELETE FROM document_links WHERE document = $1"] {
+        sqlx::query(sql).bind(covered.document).execute(&mut *connection).await?;
+    }
     Ok(Some(Covered { content, frozen, ..covered.clone() }))
 }
 

@@ -47,7 +47,7 @@ pub enum DocumentSending {
 }
 
 impl DocumentSending {
-    fn of(state: MailState) -> Self {
+    pub(super) fn of(state: MailState) -> Self {
         match state {
             MailState::Off => Self::Off,
             MailState::Sent => Self::Sent,

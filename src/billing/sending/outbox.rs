@@ -101,7 +101,7 @@ impl Subject<'_> {
     }
 
     /// The rows of it: one for each recipient, or one that says why there is none.
-    fn rows<'r>(&self, switch: &str, sending: &AccountSending, email: &str, now: UnixMillis) -> Vec<Vec<Value<'r>>> {
+    pub fn rows<'r>(&self, switch: &str, sending: &AccountSending, email: &str, now: UnixMillis) -> Vec<Vec<Value<'r>>> {
         if sending.is_off(switch) {
             return vec![self.row("", MailState::Off, "switched off for the account", now)];
         }

@@ -6,7 +6,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::settings::SendingSettings;
-use super::{Mail, MailKind, MailState, look, outbox, settings, shortened};
+use super::{Mail, MailKind, MailState, look, low_credit, outbox, settings, shortened};
 use crate::issuer::MAIN;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
@@ -75,7 +75,7 @@ impl Billing {
         }
         let Some(mail) = look::find(connection, id).await? else { return Ok(None) };
         // Looked at here, where it is claimed: what was paid by now is not reminded of.
-        let obstacle = obstacle(connection, &mail).await?;
+        let obstacle = obstacle(connection, &mail, now).await?;
         if let Some(why) = obstacle {
             let sql = "UPDATE mails SET state = 'off', detail = $1 WHERE id = $2";
             sqlx::query(sql).bind(why).bind(id.to_owned()).execute(&mut *connection).await?;
@@ -170,7 +170,7 @@ impl Billing {
 }
 
 /// Why a mail is not to be sent any more; `None`: it is.
-async fn obstacle(connection: &mut AnyConnection, mail: &Mail) -> Result<Option<&'static str>, BillingError> {
+async fn obstacle(connection: &mut AnyConnection, mail: &Mail, now: UnixMillis) -> Result<Option<&'static str>, BillingError> {
     let switch = match mail.kind {
         // An operator asked for it.
         MailKind::Document if !mail.occasion.is_empty() => return Ok(None),
@@ -180,6 +180,12 @@ async fn obstacle(connection: &mut AnyConnection, mail: &Mail) -> Result<Option<
             row.try_get::<String, _>(0)?
         }
         MailKind::Receipt => "receipt".to_owned(),
+        MailKind::LowCredit => {
+            if let Some(why) = low_credit::obstacle(connection, &mail.account, now).await? {
+                return Ok(Some(why));
+            }
+            low_credit::SWITCH.to_owned()
+        }
         MailKind::Reminder => {
             let sql = "SELECT open_amount FROM payables WHERE document = $1";
             let row = sqlx::query(sql).bind(mail.document).fetch_optional(&mut *connection).await?;

@@ -24,6 +24,12 @@ pub const FURTHEST_REMINDER: i16 = 365;
 /// The largest attachment that can be allowed, in bytes.
 pub const MOST_ATTACHED: u32 = 25_000_000;
 
+/// For how many days a link to a document works at most.
+pub const MOST_LINK_DAYS: u16 = 730;
+
+/// The most hours for which customers are not told again that their credit runs low.
+pub const MOST_LOW_CREDIT_HOURS: u16 = 720;
+
 /// The longest text of a setting, in bytes.
 pub const LONGEST_TEXT: usize = 200;
 
@@ -41,10 +47,18 @@ pub struct SendingSettings {
     pub contact: String,
     /// Whether documents are sent that come to nothing.
     pub zero_documents: bool,
-    /// The most bytes that are attached; a larger document is not.
+    /// The most bytes that are attached; of a larger document the mail has a link, if there are links.
     pub attachment_limit: u32,
+    /// Whether mails have a link to their document.
+    pub links: bool,
+    /// For how many days a link works.
+    pub link_days: u16,
     /// Whether payments are answered by a receipt.
     pub receipts: bool,
+    /// Whether customers are told that their credit runs low.
+    pub low_credit: bool,
+    /// For how many hours they are not told again.
+    pub low_credit_hours: u16,
     /// Whether what nobody knows of is sent again by itself.
     pub resend_unknown: bool,
     /// When unpaid invoices are reminded of: days after the due date; below zero: before it.
@@ -60,9 +74,52 @@ impl Default for SendingSettings {
             contact: String::new(),
             zero_documents: false,
             attachment_limit: 5_000_000,
+            links: false,
+            link_days: 90,
             receipts: false,
+            low_credit: false,
+            low_credit_hours: 24,
             resend_unknown: false,
             reminders: Vec::new(),
+        }
+    }
+}
+
+/// What is asked of how mail is sent. What a client leaves out that was made before there was such a setting stays as it is.
+#[derive(Clone, Debug, Serialize)]
+pub struct SendingChange {
+    /// How mail is to be sent, but for what follows.
+    pub settings: SendingSettings,
+    /// Whether mails have a link to their document.
+    pub links: Option<bool>,
+    /// For how many days a link works.
+    pub link_days: Option<u16>,
+    /// Whether customers are told that their credit runs low.
+    pub low_credit: Option<bool>,
+    /// For how many hours they are not told again.
+    pub low_credit_hours: Option<u16>,
+}
+
+impl SendingChange {
+    fn of(&self, now: &SendingSettings) -> SendingSettings {
+        SendingSettings {
+            links: self.links.unwrap_or(now.links),
+            link_days: self.link_days.unwrap_or(now.link_days),
+            low_credit: self.low_credit.unwrap_or(now.low_credit),
+            low_credit_hours: self.low_credit_hours.unwrap_or(now.low_credit_hours),
+            ..self.settings.clone()
+        }
+    }
+}
+
+impl From<SendingSettings> for SendingChange {
+    fn from(settings: SendingSettings) -> Self {
+        Self {
+            links: Some(settings.links),
+            link_days: Some(settings.link_days),
+            low_credit: Some(settings.low_credit),
+            low_credit_hours: Some(settings.low_credit_hours),
+            settings,
         }
     }
 }
@@ -75,12 +132,12 @@ pub struct AccountSending {
     pub is_off: bool,
     /// To whom; empty if to the address of the billing details.
     pub recipients: Vec<String>,
-    /// What is not sent: "invoice", "statement", "credit_note", "receipt", "reminder".
+    /// What is not sent: "invoice", "statement", "credit_note", "receipt", "reminder", "low_credit".
     pub off: Vec<String>,
 }
 
 /// What can be switched off for an account.
-pub const SWITCHES: [&str; 5] = ["invoice", "statement", "credit_note", "receipt", "reminder"];
+pub const SWITCHES: [&str; 6] = ["invoice", "statement", "credit_note", "receipt", "reminder", "low_credit"];
 
 impl AccountSending {
     /// Whether something is switched off.
@@ -135,7 +192,8 @@ impl Billing {
     }
 
     /// Sets how mail is sent.
-    pub async fn set_sending(&self, settings: &SendingSettings, change: &Change) -> Result<Applied, BillingError> {
+    pub async fn set_sending(&self, asked: &SendingChange, change: &Change) -> Result<Applied, BillingError> {
+        let settings = &asked.of(&self.sending().await?);
         check(settings)?;
         if settings.is_enabled {
             // From here on, a copy is known to be one.
@@ -148,7 +206,7 @@ impl Billing {
         let query = sqlx::query(write).bind(MAIN).bind(is_enabled).bind(content.clone());
         let setting = Setting {
             subject: "sending".to_owned(),
-            asked: change.asked(&["sending", &content]),
+            asked: change.asked(&["sending", &serde_json::to_string(asked).map_err(BillingError::corrupt)?]),
             act: Act::of("sending.set", change).with("after", json_of(&content)),
             default: json_of(&serde_json::to_string(&SendingSettings::default()).map_err(BillingError::corrupt)?),
             account: None,
@@ -192,7 +250,7 @@ impl Billing {
 
 fn check(settings: &SendingSettings) -> Result<(), BillingError> {
     let invalid = |field, problem: String| Err(BillingError::Invalid { field, problem });
-    let SendingSettings { is_enabled, from, reply_to, contact, attachment_limit, reminders, .. } = settings;
+    let SendingSettings { is_enabled, from, reply_to, contact, attachment_limit, link_days, low_credit_hours, reminders, .. } = settings;
     for (field, text) in [("from", from), ("reply_to", reply_to), ("contact", contact)] {
         if text.len() > LONGEST_TEXT || text.contains(char::is_control) {
             return invalid(field, format!("must have at most {LONGEST_TEXT} bytes, and no control characters"));
@@ -208,6 +266,12 @@ fn check(settings: &SendingSettings) -> Result<(), BillingError> {
     }
     if *attachment_limit > MOST_ATTACHED {
         return invalid("attachment_limit_bytes", format!("must be at most {MOST_ATTACHED}"));
+    }
+    if !(1..=MOST_LINK_DAYS).contains(link_days) {
+        return invalid("link_days", format!("must be 1 to {MOST_LINK_DAYS}"));
+    }
+    if !(1..=MOST_LOW_CREDIT_HOURS).contains(low_credit_hours) {
+        return invalid("low_credit_hours", format!("must be 1 to {MOST_LOW_CREDIT_HOURS}"));
     }
     let is_wrong = |day: &i16| day.unsigned_abs() > FURTHEST_REMINDER.unsigned_abs();
     if reminders.len() > MOST_REMINDERS || reminders.iter().any(is_wrong) {

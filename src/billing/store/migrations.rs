@@ -46,6 +46,9 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0037_makers.sql"),
     include_str!("../migrations/0038_account_order.sql"),
     include_str!("../migrations/0039_account_notes.sql"),
+    include_str!("../migrations/0040_document_links.sql"),
+    include_str!("../migrations/0041_low_credit.sql"),
+    include_str!("../migrations/0042_mail_templates.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

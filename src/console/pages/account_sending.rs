@@ -34,6 +34,7 @@ fn key_of(switch: &str) -> &'static str {
         "statement" => "switch-statements",
         "credit_note" => "switch-credit-notes",
         "receipt" => "switch-receipts",
+        "low_credit" => "switch-low-credit",
         _ => "switch-reminders",
     }
 }

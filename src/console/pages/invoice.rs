@@ -5,16 +5,19 @@
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
-use axum::response::{Redirect, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use domain::money::Units;
+use http::StatusCode;
 
 use super::invoices::{Standing, kind_key, path_of_document, title_of};
+use super::links::Links;
 use super::mails::{Row as MailRow, few};
 use super::organizations::path_of;
 use super::you::Done;
 use crate::Console;
 use crate::downloads::{framed, kept};
 use crate::failure::Failure;
+use crate::fields::{Fields, Wrong};
 use crate::navigation::INVOICES;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -62,6 +65,11 @@ struct Invoice {
     can_credit: bool,
     can_send: bool,
     can_remind: bool,
+    links: Links,
+    /// Of a form that is shown again: what was filled in, and what is wrong with it.
+    fields: Fields,
+    wrong: Vec<Wrong>,
+    refused: String,
 }
 
 /// The document of a name in an address: its number, or its id.
@@ -78,8 +86,26 @@ pub async fn show(
 ) -> Result<Response, Failure> {
     let context = visitor.context();
     let stored = console.use_cases.handle(&context, console.use_cases.document(&context, &named(&name))).await?;
+    render(&page(&console, &visitor, &stored, &done).await?)
+}
+
+/// The page again, with what was wrong with one of its forms.
+pub(super) async fn refused(
+    console: &Console,
+    visitor: &Visitor,
+    stored: &StoredDocument,
+    fields: Fields,
+    wrong: Vec<Wrong>,
+    refused: String,
+) -> Result<Response, Failure> {
+    let status = if wrong.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let page = Invoice { fields, wrong, refused, ..page(console, visitor, stored, "").await? };
+    Ok((status, render(&page)?).into_response())
+}
+
+async fn page(console: &Console, visitor: &Visitor, stored: &StoredDocument, done: &str) -> Result<Invoice, Failure> {
     let (locale, document) = (&visitor.locale, &stored.document);
-    let standing = Standing::of(&stored, console.use_cases.clock().now());
+    let standing = Standing::of(stored, console.use_cases.clock().now());
     let money = |units| format!("{}\u{a0}{}", locale.units(units, document.decimals, document.minor_digits), document.currency);
     let is_issued = stored.state == DocumentState::Issued;
     let mut particulars = vec![
@@ -98,8 +124,8 @@ pub async fn show(
     }
     let may_send = visitor.may_on(Permission::SendMail, &document.account);
     let may_approve = visitor.principal.may_everywhere(Permission::ApproveInvoices);
-    render(&Invoice {
-        page: Page::new(&visitor, INVOICES, title_of(locale, &stored)).after(&done),
+    Ok(Invoice {
+        page: Page::new(visitor, INVOICES, title_of(locale, stored)).after(done),
         id: name_of(stored.id),
         href: path_of_document(stored.id),
         kind: kind_key(document.kind),
@@ -112,19 +138,23 @@ pub async fn show(
         waits_for: stored.waits_for.clone(),
         is_kept: stored.is_kept,
         missing_glyphs: stored.missing_glyphs.iter().collect(),
-        notes: if is_issued { notes(&console, &visitor, &stored).await? } else { Vec::new() },
+        notes: if is_issued { notes(console, visitor, stored).await? } else { Vec::new() },
         refers_to: document.refers_to.clone(),
         digest: stored.digest.clone(),
         can_approve: may_approve && stored.needs_approval,
         can_retry: may_approve && stored.state == DocumentState::Held,
         request: console.new_request(),
-        mails: if is_issued { mails(&console, &visitor, stored.id).await } else { Vec::new() },
+        mails: if is_issued { mails(console, visitor, stored.id).await } else { Vec::new() },
         can_credit: is_issued
             && stored.is_kept
             && document.kind == DocumentKind::Invoice
             && visitor.may_on(Permission::Refund, &document.account),
         can_send: may_send && is_issued && stored.is_kept,
         can_remind: may_send && is_issued && stored.is_kept && stored.open_amount > Units::ZERO,
+        links: Links::of(console, visitor, stored).await,
+        fields: Fields::default(),
+        wrong: Vec::new(),
+        refused: String::new(),
     })
 }
 

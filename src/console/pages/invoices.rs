@@ -1,6 +1,8 @@
 //! Invoices: the list of documents by state, month, organization and text; drafts are approved here, one or many at once, and those that
 //! are held back are worked out again.
 
+mod file;
+
 use std::collections::HashMap;
 
 use askama::Template;
@@ -9,10 +11,11 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
+pub use file::download;
+
 use super::months::{first_of, months};
 use super::organizations::path_of;
 use crate::Console;
-use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::fields::{Fields, FormRequest, Reader, Wrong};
 use crate::locale::Locale;
@@ -23,13 +26,13 @@ use access::Permission;
 use billing::change::Change;
 use billing::document::DocumentKind;
 use billing::review::{Approved, DraftFilter};
+use billing::sending::documents::WantedSending;
+use billing::sending::look::DocumentSending;
 use billing::{DocumentFilter, DocumentPage, DocumentState, StoredDocument, id_of, name_of};
-use domain::money::format_units;
 use domain::time::UnixMillis;
 
-/// How many rows a page has, and a file at most.
-const ROWS: usize = 50;
-const MOST_IN_FILE: usize = 10_000;
+/// How many rows a page has, and how many can be chosen.
+pub(super) const ROWS: usize = 50;
 
 /// The states that are looked for, by the keys of their names; the empty one: all.
 const STATES: [&str; 8] = ["", "to-approve", "draft", "issued", "open", "overdue", "paid", "held"];
@@ -50,6 +53,9 @@ pub struct Wanted {
     /// A part of a number or of a customer's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     q: String,
+    /// How far the mail is.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    sending: String,
     /// Behind which document the page begins.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     after: String,
@@ -76,8 +82,12 @@ struct Invoices {
     without_account: String,
     /// Whether texts are only found where numbers and names begin so.
     finds_beginnings: bool,
-    /// Whether rows can be chosen, to be approved.
+    /// How far the mail may be: the value, and the key of its name.
+    sendings: Vec<(&'static str, &'static str)>,
+    /// Whether rows can be chosen, to be approved, or to be sent.
+    can_choose: bool,
     can_approve: bool,
+    can_send: bool,
     /// Whether all drafts can be approved at once: this list shows all that would be.
     can_approve_all: bool,
     can_retry: bool,
@@ -103,6 +113,10 @@ struct Row {
     total: String,
     open: String,
     needs_approval: bool,
+    /// Whether the visitor may send it.
+    can_be_sent: bool,
+    /// The key of how far its mail is; empty if it was never to be sent.
+    sending: &'static str,
     /// Why it is held back, or what it waits for.
     remark: String,
 }
@@ -170,6 +184,25 @@ pub fn kind_key(kind: DocumentKind) -> &'static str {
     }
 }
 
+/// The key of how far the mail of a document is.
+fn key_of_sending(sending: DocumentSending) -> &'static str {
+    match sending {
+        DocumentSending::Off => "mail-off",
+        DocumentSending::Sent => "mail-sent",
+        DocumentSending::Waiting => "mail-waiting",
+        DocumentSending::Failed => "mail-failed",
+        DocumentSending::Bounced => "mail-bounced",
+        DocumentSending::Unknown => "mail-unknown",
+    }
+}
+
+fn key_of_wanted(wanted: WantedSending) -> &'static str {
+    match wanted {
+        WantedSending::Never => "mail-never",
+        WantedSending::Is(sending) => key_of_sending(sending),
+    }
+}
+
 /// The path of a document's page.
 #[must_use]
 pub fn path_of_document(id: i64) -> String {
@@ -206,6 +239,7 @@ impl Wanted {
             account: Some(self.account.clone()).filter(|account| !account.is_empty()),
             kind: DocumentKind::ALL.into_iter().find(|kind| kind.name() == self.kind),
             cut: self.span(console),
+            sending: WantedSending::of_name(&self.sending),
             text: Some(self.q.trim().to_owned()).filter(|text| !text.is_empty()),
             ..DocumentFilter::default()
         };
@@ -230,23 +264,24 @@ impl Wanted {
         Some((clock.start_of_day(first)? + 1, clock.start_of_day(next)? + 1))
     }
 
-    fn address(&self) -> String {
+    pub(super) fn address(&self) -> String {
         format!("{INVOICES}?{}", serde_urlencoded::to_string(self).unwrap_or_default())
     }
 
     /// The same from the beginning.
-    fn anew(&self) -> Self {
+    pub(super) fn anew(&self) -> Self {
         Self { after: String::new(), done: String::new(), ..self.clone() }
     }
 
     /// The list, as the form to approve says it.
+    #[must_use]
     pub fn query(&self) -> String {
         serde_urlencoded::to_string(self.anew()).unwrap_or_default()
     }
 
     /// Whether anything is left out.
     pub fn is_narrow(&self) -> bool {
-        [&self.state, &self.kind, &self.month, &self.account, &self.q].iter().any(|text| !text.trim().is_empty())
+        [&self.state, &self.kind, &self.month, &self.account, &self.q, &self.sending].iter().any(|text| !text.trim().is_empty())
     }
 
     /// Whether what is looked for has no number yet, by which it could be found.
@@ -260,13 +295,16 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
     page(&console, &visitor, wanted, Vec::new()).await
 }
 
-async fn page(console: &Console, visitor: &Visitor, wanted: Wanted, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+pub(super) async fn page(console: &Console, visitor: &Visitor, wanted: Wanted, wrong: Vec<Wrong>) -> Result<Response, Failure> {
     let (found, has_more) = find(console, visitor, &wanted, id_of(&wanted.after), ROWS).await?;
     let (locale, now) = (&visitor.locale, console.use_cases.clock().now());
     let last = found.documents.last().filter(|_| has_more).map(|last| name_of(last.id));
     let may_approve = visitor.principal.may_everywhere(Permission::ApproveInvoices);
     let names = names(console, visitor, &found.documents).await?;
-    let rows: Vec<_> = found.documents.iter().map(|stored| Row::new(locale, stored, &names, now)).collect();
+    let may_send =
+        |stored: &StoredDocument| stored.state == DocumentState::Issued && visitor.may_on(Permission::SendMail, &stored.document.account);
+    let rows = found.documents.iter().map(|stored| Row { can_be_sent: may_send(stored), ..Row::new(locale, stored, &names, now) });
+    let rows: Vec<_> = rows.collect();
     let from_start = wanted.anew();
     let at = |state: &str| Wanted { state: state.to_owned(), ..from_start.clone() }.address();
     let states = STATES.iter().map(|state| (name_of_state(state), at(state), *state == wanted.state));
@@ -279,8 +317,11 @@ async fn page(console: &Console, visitor: &Visitor, wanted: Wanted, wrong: Vec<W
         file: from_start.address().replacen('?', ".csv?", 1),
         without_account: Wanted { account: String::new(), ..from_start }.address(),
         finds_beginnings: found.compared_beginnings && !wanted.q.trim().is_empty(),
+        sendings: WantedSending::ALL.map(|wanted| (wanted.name(), key_of_wanted(wanted))).to_vec(),
+        can_choose: can_approve || rows.iter().any(|row| row.can_be_sent),
+        can_send: rows.iter().any(|row| row.can_be_sent),
         can_approve,
-        can_approve_all: can_approve && wanted.month.is_empty() && wanted.q.trim().is_empty(),
+        can_approve_all: can_approve && wanted.month.is_empty() && wanted.q.trim().is_empty() && wanted.sending.is_empty(),
         can_retry: may_approve && rows.iter().any(|row| row.standing.0 == "held"),
         request: console.new_request(),
         now,
@@ -339,56 +380,11 @@ impl Row {
             total: format!("{}\u{a0}{}", amount(document.total), document.currency),
             open: if stored.open_amount.is_zero() { String::new() } else { amount(stored.open_amount) },
             needs_approval: stored.needs_approval,
+            can_be_sent: false,
+            sending: stored.sending.map_or("", key_of_sending),
             remark,
         }
     }
-}
-
-/// Sends the list as CSV, for machines: amounts with a point, instants in UTC.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
-    let (mut documents, mut after) = (Vec::new(), None);
-    loop {
-        let (page, has_more) = find(&console, &visitor, &wanted, after, 500).await?;
-        documents.extend(page.documents);
-        after = documents.last().map(|last: &StoredDocument| last.id);
-        if !has_more || documents.len() >= MOST_IN_FILE {
-            break;
-        }
-    }
-    let now = console.use_cases.clock().now();
-    let header = [
-        "id",
-        "number",
-        "kind",
-        "state",
-        "account",
-        "customer",
-        "currency",
-        "total",
-        "open",
-        "tax_contained",
-        "period_from",
-        "period_to",
-        "issued_at",
-        "due_at",
-        "refers_to",
-        "held_reason",
-    ];
-    let rows = documents.into_iter().map(|stored| {
-        let state = Standing::of(&stored, now).0.to_owned();
-        let document = &stored.document;
-        let amount = |units| format_units(units, document.decimals, document.minor_digits);
-        let instant = |at: UnixMillis| if at.is_some() { visitor.locale.machine(at) } else { String::new() };
-        let (total, open, tax) = (amount(document.total), amount(stored.open_amount), amount(document.tax_contained()));
-        let (from, to) = (instant(document.period_from), instant(document.period_to));
-        let (issued, due) = (instant(document.issued_at), document.due_at.map(instant).unwrap_or_default());
-        let kind = document.kind.name().to_owned();
-        let (number, account, customer) = (document.number.clone(), document.account.clone(), document.customer.name.clone());
-        let (currency, refers_to) = (document.currency.clone(), document.refers_to.clone());
-        let (id, held) = (name_of(stored.id), stored.held_reason.clone());
-        vec![id, number, kind, state, account, customer, currency, total, open, tax, from, to, issued, due, refers_to, held]
-    });
-    Ok(csv_file("invoices.csv", &header, rows))
 }
 
 /// Approves the drafts that were chosen, or all that the list is of.

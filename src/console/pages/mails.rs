@@ -122,6 +122,7 @@ impl Row {
             MailState::Failed if mail.recipient.is_empty() => locale.text("mail-no-address"),
             MailState::Off if mail.detail.starts_with("it comes to nothing") => locale.text("mail-off-zero"),
             MailState::Off if mail.detail.starts_with("switched off") => locale.text("mail-off-account"),
+            MailState::Off if mail.detail.starts_with("the credit was no longer low") => locale.text("mail-off-not-low"),
             MailState::Deferred => {
                 let next = locale.text_with("mail-next", &[("value", &locale.instant(mail.next_at))]);
                 format!("{} {next}", mail.detail)
@@ -134,6 +135,7 @@ impl Row {
                 MailKind::Document => "mail-document",
                 MailKind::Receipt => "receipt",
                 MailKind::Reminder => "mail-reminder",
+                MailKind::LowCredit => "mail-low-credit",
             },
             number: mail.number.clone(),
             account: mail.account.clone(),

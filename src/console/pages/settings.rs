@@ -9,6 +9,7 @@ pub mod keys;
 pub mod retention;
 pub mod sending;
 pub mod tax;
+pub mod templates;
 pub mod users;
 
 use axum::response::{IntoResponse, Response};
@@ -19,7 +20,7 @@ use super::invoices::change_of;
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{Fields, Reader, Wrong};
-use crate::navigation::{APPROVAL_FIGURES, ISSUER, ISSUING, ITEMS, KEYS, RETENTION, SENDING, TAX, USERS};
+use crate::navigation::{APPROVAL_FIGURES, ISSUER, ISSUING, ITEMS, KEYS, RETENTION, SENDING, TAX, TEMPLATES, USERS};
 use crate::visitor::Visitor;
 use billing::change::Change;
 use service::error::{Error, Kind};
@@ -37,12 +38,13 @@ pub struct Form {
 /// A page beside others: the key of its name, its path, whether it is the one that is shown.
 pub type Tab = (&'static str, &'static str, bool);
 
-const OF_SERVICE: [(&str, &str); 7] = [
+const OF_SERVICE: [(&str, &str); 8] = [
     ("issuer", ISSUER),
     ("tax", TAX),
     ("item-names", ITEMS),
     ("issuing", ISSUING),
     ("sending", SENDING),
+    ("mail-templates", TEMPLATES),
     ("approval-figures", APPROVAL_FIGURES),
     ("retention", RETENTION),
 ];

@@ -6,7 +6,7 @@ use super::settings::{change, issuer_id};
 use crate::billing::change::Applied;
 use crate::billing::sending::by_hand::Decision;
 use crate::billing::sending::look::{DocumentSending, MailFilter, MailPlace};
-use crate::billing::sending::settings::{AccountSending, SendingSettings};
+use crate::billing::sending::settings::{AccountSending, SendingChange, SendingSettings};
 use crate::billing::sending::{Mail, MailKind, MailState};
 use crate::domain::time::UnixMillis;
 use crate::grpc::wire::reader::Reader;
@@ -41,6 +41,10 @@ pub async fn get_sending(
             send_receipts: settings.receipts,
             resend_unknown: settings.resend_unknown,
             reminder_days: settings.reminders.into_iter().map(i32::from).collect(),
+            send_links: Some(settings.links),
+            link_days: Some(settings.link_days.into()),
+            send_low_credit: Some(settings.low_credit),
+            low_credit_hours: Some(settings.low_credit_hours.into()),
         }),
         held_since: held_since.known().map(instant),
         counts: tally.states.into_iter().map(count).collect(),
@@ -66,7 +70,7 @@ pub async fn set_sending(
     Ok(v1::SetSendingResponse { replayed: applied == Applied::Before })
 }
 
-fn read_settings(reader: &mut Reader, settings: v1::SendingSettings) -> SendingSettings {
+fn read_settings(reader: &mut Reader, settings: v1::SendingSettings) -> SendingChange {
     let usual = SendingSettings::default();
     let mut number = |field: &str, value: i32| {
         u32::try_from(value).unwrap_or_else(|_| {
@@ -78,7 +82,16 @@ fn read_settings(reader: &mut Reader, settings: v1::SendingSettings) -> SendingS
         0 => usual.attachment_limit,
         limit => limit,
     };
-    SendingSettings {
+    let mut given = |field: &str, value: Option<i32>, usual: u16| {
+        value.map(|value| match number(field, value) {
+            0 => usual,
+            value => u16::try_from(value).unwrap_or(u16::MAX),
+        })
+    };
+    let link_days = given("link_days", settings.link_days, usual.link_days);
+    let low_credit_hours = given("low_credit_hours", settings.low_credit_hours, usual.low_credit_hours);
+    let (links, low_credit) = (settings.send_links, settings.send_low_credit);
+    let settings = SendingSettings {
         is_enabled: settings.enabled,
         from: settings.from,
         reply_to: settings.reply_to,
@@ -88,7 +101,9 @@ fn read_settings(reader: &mut Reader, settings: v1::SendingSettings) -> SendingS
         receipts: settings.send_receipts,
         resend_unknown: settings.resend_unknown,
         reminders: settings.reminder_days.into_iter().map(|day| i16::try_from(day).unwrap_or(i16::MAX)).collect(),
-    }
+        ..usual
+    };
+    SendingChange { settings, links, link_days, low_credit, low_credit_hours }
 }
 
 /// What differs for an account.
@@ -235,6 +250,7 @@ fn mail(mail: Mail) -> v1::Mail {
             MailKind::Document => v1::MailKind::Document,
             MailKind::Receipt => v1::MailKind::Receipt,
             MailKind::Reminder => v1::MailKind::Reminder,
+            MailKind::LowCredit => v1::MailKind::LowCredit,
         }
         .into(),
         state: state(mail.state).into(),
@@ -285,6 +301,7 @@ fn read_kind(kind: v1::MailKind) -> Option<MailKind> {
         v1::MailKind::Document => MailKind::Document,
         v1::MailKind::Receipt => MailKind::Receipt,
         v1::MailKind::Reminder => MailKind::Reminder,
+        v1::MailKind::LowCredit => MailKind::LowCredit,
     })
 }
 

@@ -9,12 +9,14 @@ pub mod export;
 pub mod file;
 pub mod issuing;
 pub mod items;
+pub mod links;
 pub mod mails;
 pub mod papers;
 pub mod payments;
 pub mod read;
 pub mod render;
 pub mod settings;
+pub mod templates;
 
 use tonic::{Request, Response, Status};
 
@@ -320,5 +322,54 @@ impl BillingService for Bills {
 
     async fn go_on_sending(&self, request: Request<v1::GoOnSendingRequest>) -> Result<Response<v1::GoOnSendingResponse>, Status> {
         unary(&self.use_cases, request, mails::go_on).await
+    }
+
+    async fn list_mail_templates(
+        &self,
+        request: Request<v1::ListMailTemplatesRequest>,
+    ) -> Result<Response<v1::ListMailTemplatesResponse>, Status> {
+        unary(&self.use_cases, request, templates::list).await
+    }
+
+    async fn get_mail_template(
+        &self,
+        request: Request<v1::GetMailTemplateRequest>,
+    ) -> Result<Response<v1::GetMailTemplateResponse>, Status> {
+        unary(&self.use_cases, request, templates::get).await
+    }
+
+    async fn set_mail_template(
+        &self,
+        request: Request<v1::SetMailTemplateRequest>,
+    ) -> Result<Response<v1::SetMailTemplateResponse>, Status> {
+        unary(&self.use_cases, request, templates::set).await
+    }
+
+    async fn preview_mail_template(
+        &self,
+        request: Request<v1::PreviewMailTemplateRequest>,
+    ) -> Result<Response<v1::PreviewMailTemplateResponse>, Status> {
+        unary(&self.use_cases, request, templates::preview).await
+    }
+
+    async fn create_document_link(
+        &self,
+        request: Request<v1::CreateDocumentLinkRequest>,
+    ) -> Result<Response<v1::CreateDocumentLinkResponse>, Status> {
+        unary(&self.use_cases, request, links::create).await
+    }
+
+    async fn list_document_links(
+        &self,
+        request: Request<v1::ListDocumentLinksRequest>,
+    ) -> Result<Response<v1::ListDocumentLinksResponse>, Status> {
+        unary(&self.use_cases, request, links::list).await
+    }
+
+    async fn revoke_document_link(
+        &self,
+        request: Request<v1::RevokeDocumentLinkRequest>,
+    ) -> Result<Response<v1::RevokeDocumentLinkResponse>, Status> {
+        unary(&self.use_cases, request, links::revoke).await
     }
 }

@@ -6,6 +6,8 @@ use prost_types::Timestamp;
 
 use crate::billing::document::LANGUAGES;
 use crate::billing::document::{DocumentKind, Party};
+use crate::billing::sending::documents::WantedSending;
+use crate::billing::sending::look::DocumentSending;
 use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::command::{Action, Command, Metadata, Reversal};
 use crate::domain::time::UnixMillis;
@@ -48,6 +50,7 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
     query.push(request.overdue_only.to_string());
     let text = reader.text("text", request.text, 0..=200);
     query.push(text.clone());
+    query.push(request.sending.to_string());
     if request.overdue_only {
         let (from, to) = due.unwrap_or((UnixMillis::NONE, UnixMillis::MAX));
         due = Some((from, to.min(reader.now())));
@@ -62,6 +65,7 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
         cut,
         due,
         text: (!text.is_empty()).then_some(text),
+        sending: reader.choice("sending", request.sending).and_then(wanted_sending),
         scope: None,
         ..DocumentFilter::default()
     };
@@ -71,6 +75,19 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
 /// An account to which a list is limited, if it is.
 pub fn optional_account(reader: &mut Reader, id: String) -> Option<String> {
     (!id.is_empty()).then(|| reader.account_id(id))
+}
+
+fn wanted_sending(sending: v1::DocumentSending) -> Option<WantedSending> {
+    Some(match sending {
+        v1::DocumentSending::Unspecified => return None,
+        v1::DocumentSending::Never => WantedSending::Never,
+        v1::DocumentSending::Off => WantedSending::Is(DocumentSending::Off),
+        v1::DocumentSending::Sent => WantedSending::Is(DocumentSending::Sent),
+        v1::DocumentSending::Waiting => WantedSending::Is(DocumentSending::Waiting),
+        v1::DocumentSending::Failed => WantedSending::Is(DocumentSending::Failed),
+        v1::DocumentSending::Bounced => WantedSending::Is(DocumentSending::Bounced),
+        v1::DocumentSending::Unknown => WantedSending::Is(DocumentSending::Unknown),
+    })
 }
 
 pub(super) fn document_kind(kind: v1::InvoiceKind) -> Option<DocumentKind> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{MetricsListen, RetentionOptions, SmtpOptions, StoreOptions, TelemetryOptions, TlsOptions};
+use super::{LinkOptions, MetricsListen, RetentionOptions, SmtpOptions, StoreOptions, TelemetryOptions, TlsOptions};
 
 /// How many committed entries stay in the journal, unless told otherwise.
 const DEFAULT_TAIL: u64 = 80_000;
@@ -142,6 +142,9 @@ pub struct AggregateOptions {
     /// The mail server.
     #[command(flatten)]
     pub smtp: SmtpOptions,
+    /// Where links in mails lead.
+    #[command(flatten)]
+    pub links: LinkOptions,
     /// What it tells of itself.
     #[command(flatten)]
     pub telemetry: TelemetryOptions,
@@ -262,6 +265,7 @@ impl AggregateOptions {
         }
         anyhow::ensure!(self.billing_url().is_some(), "there is nothing to aggregate to: give --billing postgres://...");
         self.smtp.validate()?;
+        self.links.validate()?;
         self.store.validate()?;
         self.billing.validate()
     }

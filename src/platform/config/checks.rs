@@ -26,6 +26,8 @@ impl ServeOptions {
             self.check_ports(),
             self.validate_console(),
             self.check_sign_in(),
+            self.check_reachable("--public-listen", self.public.public_listen),
+            self.validate_public(),
             self.store.validate(),
             self.billing.check_is_said(&self.store),
             self.billing.validate(),
@@ -75,6 +77,7 @@ impl ServeOptions {
             ("--http-listen", http_listen),
             ("--health-listen", health_listen),
             ("--console", console),
+            ("--public-listen", self.public.public_listen),
         ];
         let mut taken: Vec<(&str, SocketAddr)> = Vec::new();
         for (option, address) in listeners.into_iter().filter_map(|(option, address)| Some((option, address?))) {

@@ -29,7 +29,11 @@ struct Tenants {
 impl Tenants {
     /// Accounts of several tenants, each with a charge, an invoice and a payment.
     async fn start() -> Self {
-        let (house, keys) = House::start(&[("root", "admin", &[]), ("tenant", "admin", &["partner-7/"])]).await;
+        let (house, keys) = House::start_with(
+            &[("root", "admin", &[]), ("tenant", "admin", &["partner-7/"])],
+            &["--public-url", "https://documents.example"],
+        )
+        .await;
         let [root, tenant] = keys.try_into().unwrap();
         let by = json!({ "actor": "root", "reason": "a test" });
         let issuer = json!({ "requestId": "i", "issuer": { "name": "Nordlicht", "countryCode": "DE" }, "operator": by });
@@ -347,6 +351,17 @@ async fn nor_by_mails_acts_that_wait_audit_records_and_write_offs() {
     tells_no_more(&tenants, "BillingService/DecideMail", "mailId", [mail, "1-1"], drop).await;
     let again = json!({ "requestId": "a", "again": true, "operator": by });
     tells_no_more(&tenants, "BillingService/SendInvoice", "number", [other_number, "INV-999"], again).await;
+
+    // Links to documents.
+    let link = |request: &str| json!({ "requestId": request, "operator": by });
+    let of_other = json!({ "number": other_number, "requestId": "link", "operator": by });
+    let made = house.done(root, "BillingService/CreateDocumentLink", of_other).await;
+    let id = made["link"]["linkId"].as_str().unwrap();
+    tells_no_more(&tenants, "BillingService/CreateDocumentLink", "number", [other_number, "INV-999"], link("create")).await;
+    tells_no_more(&tenants, "BillingService/ListDocumentLinks", "number", [other_number, "INV-999"], json!({})).await;
+    tells_no_more(&tenants, "BillingService/RevokeDocumentLink", "linkId", [id, "AAAAAAAAAAAAAAAAAAAAAA"], link("revoke")).await;
+    let found = house.done(root, "BillingService/ListDocumentLinks", json!({ "number": other_number })).await;
+    assert!(found["links"][0]["works"] == true && found["links"][0]["url"] == made["link"]["url"], "{found}");
 
     // 17: acts that wait for a second person, page by page and by their numbers.
     let figure = json!({ "requestId": "f", "act": "GUARDED_ACT_ADJUST", "currencyCode": "EUR", "above": "100", "operator": by });

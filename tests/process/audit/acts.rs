@@ -144,6 +144,17 @@ fn steps() -> Vec<Step> {
         Step("BillingService/ReportBounce", json!({}), "mail.bounced"),
         Step("BillingService/DecideMail", of_service("decide", json!({ "mailId": "0", "decision": "MAIL_DECISION_DROP" })), "mail.decided"),
         Step("BillingService/GoOnSending", of_service("go-on", json!({ "withWaiting": true })), "sending.gone_on"),
+        Step("BillingService/CreateDocumentLink", of_service("link", json!({ "number": "INV-000001" })), "link.created"),
+        // Of the link that this made: its id is put in.
+        Step("BillingService/RevokeDocumentLink", of_service("no-link", json!({ "linkId": "0" })), "link.revoked"),
+        Step(
+            "BillingService/SetMailTemplate",
+            of_service(
+                "template",
+                json!({ "kind": "MAIL_TEMPLATE_KIND_INVOICE", "language": "en", "template": { "subject": "{{ document }}" } }),
+            ),
+            "mail_template.set",
+        ),
         Step("AdminService/CreateKey", of_service("key", json!({ "name": "made", "grant": { "roles": ["read"] } })), "access.key_made"),
         Step("AdminService/RevokeKey", of_service("no-key", json!({ "name": "made" })), "access.key_revoked"),
         Step(
@@ -190,11 +201,16 @@ async fn opened(house: &House, root: &str) {
     billing.store().close().await;
 }
 
-/// Has a request be about the mail that was made, in a state in which it can be done.
-async fn about_mail(house: &House, root: &str, method: &str, mut request: Value) -> Value {
+/// Has a request be about the mail, or the link, that was made; a mail in a state in which it can be done.
+async fn about_what_was_made(house: &House, root: &str, method: &str, mut request: Value) -> Value {
     let state = match method {
         "BillingService/ReportBounce" => "sent",
         "BillingService/DecideMail" => "failed",
+        "BillingService/RevokeDocumentLink" => {
+            let found = house.done(root, "BillingService/ListDocumentLinks", json!({ "number": "INV-000001" })).await;
+            request["linkId"] = found["links"][0]["linkId"].clone();
+            return request;
+        }
         _ => return request,
     };
     let found = house.done(root, "BillingService/ListMails", json!({ "number": "INV-000001" })).await;
@@ -218,7 +234,7 @@ async fn about_mail(house: &House, root: &str, method: &str, mut request: Value)
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_call_that_changes_something_leaves_one_record_of_who_what_and_from_where() {
-    let (house, keys) = House::start(&[("root", "admin", &[])]).await;
+    let (house, keys) = House::start_with(&[("root", "admin", &[])], &["--public-url", "https://documents.example"]).await;
     let root = &keys[0];
     opened(&house, root).await;
     let steps = steps();
@@ -226,7 +242,7 @@ async fn each_call_that_changes_something_leaves_one_record_of_who_what_and_from
     let listed: BTreeSet<String> = tried.chain(ELSEWHERE).map(str::to_owned).collect();
     assert_eq!(listed, changing(), "each RPC that changes something is tried here");
     for Step(method, request, _) in &steps {
-        let request = &about_mail(&house, root, method, request.clone()).await;
+        let request = &about_what_was_made(&house, root, method, request.clone()).await;
         // What follows on an invoice waits for its number, and what follows on a payment for it.
         let called = until(method, async || match house.call(Some(root), method, request).await {
             Err(status) if status.code() == Code::NotFound => None,
@@ -322,7 +338,7 @@ async fn a_tenant_is_shown_the_records_of_its_accounts_and_filters_narrow_them()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_setting_that_was_sent_in_the_future_is_refused_and_nothing_is_changed() {
-    let (house, keys) = House::start(&[("root", "admin", &[])]).await;
+    let (house, keys) = House::start_with(&[("root", "admin", &[])], &["--public-url", "https://documents.example"]).await;
     let root = &keys[0];
     opened(&house, root).await;
     for Step(method, request, action) in steps() {

@@ -7,7 +7,7 @@ const table = lines.map((line) => {
   const [method, path, ...cells] = line.split(/\s+/);
   return { method, path, cells, pattern: new RegExp(`^${path.replaceAll(".", "\\.").replace(/\{\w+\}/g, "[^/]+")}$`) };
 });
-const values = { "{id}": "globex", "{account}": "globex", "{payment}": "top-up", "{document}": "INV-000001", "{form}": "pdf", "{what}": "stop", "{name}": "boss", "{kind}": "key" };
+const values = { "{id}": "globex", "{account}": "globex", "{payment}": "top-up", "{document}": "INV-000001", "{form}": "pdf", "{what}": "stop", "{name}": "boss", "{kind}": "key", "{link}": "AAAAAAAAAAAAAAAAAAAAAA", "{language}": "en" };
 const address = (path) => path.replace(/\{\w+\}/g, (name) => values[name]);
 /** The row of a link or a form: what names it with the fewest blanks. */
 const row = (method, path) => table.filter((one) => one.method === method && one.pattern.test(path)).toSorted((a, b) => a.path.split("{").length - b.path.split("{").length)[0];
@@ -27,7 +27,7 @@ for (const [index, role] of ROLES.entries()) {
       const answer = await context.request[method.toLowerCase()](address(path), options);
       equal(answer.status() === 403, cells[index] === "-", `${method} ${path}: ${answer.status()}`);
     }
-    const pages = ["/you", "/finance/organizations/globex", "/finance/organizations/hooli", "/finance/organizations/hooli/notes", "/finance/payments", "/finance/payments/globex/top-up", "/invoices", "/invoices/INV-000001", "/invoices/mails", "/settings/issuer", "/settings/tax", "/settings/items", "/settings/issuing", "/settings/sending", "/settings/approvals", "/settings/retention", "/finance/approvals", "/settings/users", "/settings/users/boss", "/settings/keys"];
+    const pages = ["/you", "/finance/organizations/globex", "/finance/organizations/hooli", "/finance/organizations/hooli/notes", "/finance/payments", "/finance/payments/globex/top-up", "/invoices", "/invoices/INV-000001", "/invoices/mails", "/settings/issuer", "/settings/tax", "/settings/items", "/settings/issuing", "/settings/sending", "/settings/mail-templates", "/settings/mail-templates/invoice/en", "/settings/approvals", "/settings/retention", "/finance/approvals", "/settings/users", "/settings/users/boss", "/settings/keys"];
     for (const path of pages.filter((path) => path === "/you" || row("GET", path).cells[index] === "Y")) {
       await page.goto(path);
       const ways = await page.evaluate(() => [

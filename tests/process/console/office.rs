@@ -52,7 +52,21 @@ impl Office {
             std::fs::rename(folder.join("next"), &clock).unwrap();
         };
         go_to("2026-08-05T10:00:00Z");
-        let service = Service::start(&["--store", &store, "--test-clock", &clock, "--billing", &billing, "--console", "127.0.0.1:0"], &[]);
+        let service = Service::start(
+            &[
+                "--store",
+                &store,
+                "--test-clock",
+                &clock,
+                "--billing",
+                &billing,
+                "--console",
+                "127.0.0.1:0",
+                "--public-listen",
+                "127.0.0.1:0",
+            ],
+            &[],
+        );
         let operator = Operator::of(&service);
         let run = |words: &[&str]| {
             let ended = operator.run_words(words);

@@ -6,6 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tollgate::billing::change::{Applied, Change};
 use tollgate::billing::document::{Exemption, Party, Relief};
 use tollgate::billing::erase::Erased;
+use tollgate::billing::links::LinkAct;
 use tollgate::billing::retention::entries::drop_slice;
 use tollgate::billing::sending::settings::AccountSending;
 use tollgate::billing::{Billing, BillingError, BillingSettings};
@@ -89,7 +90,7 @@ async fn erasing_an_account_and_dropping_what_is_old_wait_for_one_another_in_one
 }
 
 /// What says something of the customer, but for what the journal says.
-const WRITTEN: [&str; 4] = ["account_notes", "customers", "exemptions", "account_sending"];
+const WRITTEN: [&str; 5] = ["account_notes", "customers", "exemptions", "account_sending", "document_links"];
 
 /// Has this table say something of the customer.
 async fn write(billing: &Billing, table: &str, change: &Change) -> Result<Applied, BillingError> {
@@ -100,6 +101,10 @@ async fn write(billing: &Billing, table: &str, change: &Change) -> Result<Applie
         "exemptions" => {
             let exemption = Exemption { relief: Relief::Exempt, reason: trillian() };
             billing.set_exemption("gone", Some(&exemption), change).await
+        }
+        "document_links" => {
+            let made = billing.create_link(&billing.document("INV-000001").await?, 9, change).await?;
+            Ok(if let LinkAct::Done(applied, _) = made { applied } else { panic!("{made:?}") })
         }
         _ => {
             let sending = AccountSending { recipients: vec!["trillian@example.org".to_owned()], ..AccountSending::default() };

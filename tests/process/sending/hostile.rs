@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tollgate::grpc::v1::MailState;
 
-use super::{Desk, MailServer, customer, mails, mails_are, set_up};
+use super::{Desk, MailServer, customer, lists_by_sending_agree, mails, mails_are, set_up};
 use crate::postgres::PostgresServer;
 use crate::service::seed;
 
@@ -95,6 +95,7 @@ async fn a_month_is_sent(billing: Option<&PostgresServer>, count: usize, kills: 
     }
     assert!(arrived.is_empty(), "mail from nowhere: {arrived:?}");
     assert_eq!(settled.len(), count);
+    lists_by_sending_agree(&client).await;
     let dropped =
         server.events("dropped").iter().filter(|drop| drop["stage"].as_str().is_some_and(|stage| stage.starts_with("end"))).count();
     let all_dropped = server.events("dropped").len();

@@ -1,15 +1,20 @@
 //! Documents that are sent: through a mail server that does all that one can do, and through Debian's postfix.
 
 mod hostile;
+mod links;
+mod low_credit;
 mod postfix;
+mod switches;
+mod templates;
 mod ways;
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
-use tollgate::grpc::v1::{self, PaymentMode};
+use tollgate::grpc::v1::{self, DocumentSending, PaymentMode};
 
 use crate::command::Operator;
 use crate::postgres::PostgresServer;
@@ -83,6 +88,12 @@ impl Desk {
         desk
     }
 
+    /// The URL of its billing store.
+    pub fn billing(&self) -> String {
+        let place = self.arguments.iter().position(|argument| argument == "--billing").unwrap();
+        self.arguments[place + 1].clone()
+    }
+
     /// Starts it, beside these arguments.
     pub fn serve(&self, more: &[&str], environment: &[(&str, &str)]) -> Service {
         let arguments: Vec<_> = self.arguments.iter().map(String::as_str).chain(more.iter().copied()).collect();
@@ -141,6 +152,24 @@ async fn mails(client: &Client) -> Vec<v1::Mail> {
 /// Waits until there are so many mails.
 async fn mails_are(client: &Client, count: usize) -> Vec<v1::Mail> {
     until(&format!("there are {count} mails"), || async { Some(mails(client).await).filter(|mails| mails.len() == count) }).await
+}
+
+/// Looks whether each document is in the list of how far its mail is, and in no other.
+async fn lists_by_sending_agree(client: &Client) {
+    let listed = async |sending: DocumentSending| {
+        let state = v1::InvoiceState::Issued.into();
+        let request = v1::ListInvoicesRequest { state, sending: sending.into(), page_size: 1000, ..Default::default() };
+        let found = client.clone().billing.list_invoices(request).await.unwrap().into_inner().invoices;
+        found.into_iter().map(|invoice| (invoice.number.clone(), invoice.sending())).collect::<BTreeMap<_, _>>()
+    };
+    let all = listed(DocumentSending::Unspecified).await;
+    assert!(!all.is_empty());
+    for number in 1..=7 {
+        let wanted = DocumentSending::try_from(number).unwrap();
+        let shown = if wanted == DocumentSending::Never { DocumentSending::Unspecified } else { wanted };
+        let expected = all.iter().filter(|(_, sending)| **sending == shown).map(|(number, sending)| (number.clone(), *sending)).collect();
+        assert_eq!(listed(wanted).await, expected, "{wanted:?}");
+    }
 }
 
 /// Waits until the one mail about a document, or the newest, is in a state.

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tollgate::grpc::v1::{self, DocumentSending, MailState, PaymentMode};
 
-use super::{Desk, MailServer, becomes, customer, mails, mails_are, run, set_up};
+use super::{Desk, MailServer, becomes, customer, lists_by_sending_agree, mails, mails_are, run, set_up};
 use crate::command::Operator;
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, binary, money, until};
@@ -19,7 +19,7 @@ fn sending(desk: &Desk) -> (Service, MailServer) {
     (desk.serve(&["--smtp-url", &url, "--smtp-retry", "30ms", "--smtp-rate", "1000"], &[]), server)
 }
 
-async fn invoices(client: &Client, count: usize) -> Vec<v1::Invoice> {
+pub async fn invoices(client: &Client, count: usize) -> Vec<v1::Invoice> {
     until(&format!("{count} documents are issued"), || async {
         let request = v1::ListInvoicesRequest { state: v1::InvoiceState::Issued.into(), ..Default::default() };
         let found = client.clone().billing.list_invoices(request).await.unwrap().into_inner().invoices;
@@ -29,7 +29,7 @@ async fn invoices(client: &Client, count: usize) -> Vec<v1::Invoice> {
 }
 
 /// The parts of a mail, as Python's own reader finds them.
-fn parts(mail: &[u8]) -> Value {
+pub fn parts(mail: &[u8]) -> Value {
     let script = "import email, email.policy, json, sys\n\
                   mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)\n\
                   part = lambda one: {'type': one.get_content_type(), 'name': one.get_filename(), 'text': one.get_content() if one.get_content_maintype() == 'text' else one.get_content()[:5].decode('latin-1')}\n\
@@ -95,6 +95,7 @@ async fn what_was_issued_while_sending_was_off_is_sent_by_hand_only() {
     assert!(!refused.status.success() && refused.error.contains("switched off"), "{refused:?}");
     run(&service, &["sending", "set", "--on"]);
     assert!(mails(&client).await.is_empty());
+    lists_by_sending_agree(&client).await;
     run(&service, &["invoice", "send", &number]);
     becomes(&client, &number, MailState::Sent).await;
     let refused = Operator::of(&service).run(&format!("invoice send {number}"));
@@ -140,6 +141,16 @@ async fn an_account_says_to_whom_and_what_and_whom_nobody_knows_is_seen() {
         };
         assert_eq!(sending, expected, "{account}");
     }
+    lists_by_sending_agree(&client).await;
+    // Of one that had no address, what counts is what was sent later.
+    let of_none = found.iter().find(|mail| mail.account_id == "none").unwrap();
+    run(&service, &["invoice", "send", &of_none.number, "--to", "z@none.example"]);
+    until("it is sent", async || (server.events("taken").len() == 3).then_some(())).await;
+    until("it is known to be sent", async || {
+        mails(&client).await.iter().any(|mail| mail.account_id == "none" && mail.state() == MailState::Sent).then_some(())
+    })
+    .await;
+    lists_by_sending_agree(&client).await;
     // One that failed is dropped; and of what is decided nothing more can be.
     let failed = found.iter().find(|mail| mail.account_id == "gone").unwrap();
     run(&service, &["mail", "decide", &failed.mail_id, "drop", "--reason", "they are gone"]);

@@ -14,7 +14,10 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::sending::MailState;
-use billing::sending::settings::{FURTHEST_REMINDER, LONGEST_TEXT, MOST_ATTACHED, MOST_REMINDERS, SendingSettings, address_of, is_address};
+use billing::sending::settings::{
+    FURTHEST_REMINDER, LONGEST_TEXT, MOST_ATTACHED, MOST_LINK_DAYS, MOST_LOW_CREDIT_HOURS, MOST_REMINDERS, SendingSettings, address_of,
+    is_address,
+};
 use service::sending::SendingView;
 
 /// What is still to be sent.
@@ -36,6 +39,8 @@ struct Sending {
     /// How many mails wait.
     waiting: String,
     most_attached: String,
+    /// Whether this service makes links.
+    has_links: bool,
 }
 
 /// Shows how documents are sent.
@@ -58,6 +63,7 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form, is_n
         held_since: if held_since.is_some() { locale.instant(held_since) } else { String::new() },
         waiting: locale.decimal(&waiting.to_string()),
         most_attached: locale.decimal(&(MOST_ATTACHED / KILOBYTE).to_string()),
+        has_links: use_cases.has_links(&context),
         form,
     })?;
     Ok(Form::shown(status, page))
@@ -75,6 +81,10 @@ fn filled(form: Form, settings: &SendingSettings) -> Form {
         ("receipts", ticked(settings.receipts)),
         ("resend", ticked(settings.resend_unknown)),
         ("attached", (settings.attachment_limit / KILOBYTE).to_string()),
+        ("low-credit", ticked(settings.low_credit)),
+        ("low-credit-hours", settings.low_credit_hours.to_string()),
+        ("links", ticked(settings.links)),
+        ("link-days", settings.link_days.to_string()),
         ("reminders", reminders.join(", ")),
     ];
     fields.into_iter().fold(form, |form, (name, value)| form.with(name, value))
@@ -93,6 +103,14 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Field
     if fields.get("attached").is_empty() {
         reader.refuse("attached", "wrong-missing");
     }
+    let link_days = reader.optional_number("link-days", 1, MOST_LINK_DAYS.into());
+    if fields.get("link-days").is_empty() {
+        reader.refuse("link-days", "wrong-missing");
+    }
+    let hours = reader.optional_number("low-credit-hours", 1, MOST_LOW_CREDIT_HOURS.into());
+    if fields.get("low-credit-hours").is_empty() {
+        reader.refuse("low-credit-hours", "wrong-missing");
+    }
     let days: Vec<_> = fields.get("reminders").split([',', ' ', ';']).filter(|day| !day.is_empty()).map(day).collect();
     if days.len() > MOST_REMINDERS || days.iter().any(Option::is_none) {
         reader.refuse("reminders", "wrong-reminders");
@@ -104,7 +122,11 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Field
         contact: reader.short_text("contact", LONGEST_TEXT),
         zero_documents: reader.is_ticked("zero"),
         attachment_limit: attached.and_then(|size| u32::try_from(size).ok()).unwrap_or(0) * KILOBYTE,
+        links: reader.is_ticked("links"),
+        link_days: link_days.and_then(|days| u16::try_from(days).ok()).unwrap_or(0),
         receipts: reader.is_ticked("receipts"),
+        low_credit: reader.is_ticked("low-credit"),
+        low_credit_hours: hours.and_then(|hours| u16::try_from(hours).ok()).unwrap_or(0),
         resend_unknown: reader.is_ticked("resend"),
         reminders: days.into_iter().flatten().collect(),
     };
@@ -112,7 +134,7 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Field
         return page(&console, &visitor, "", Form { wrong, ..Form::of(fields) }, false).await;
     }
     let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let result = use_cases.handle(&context, use_cases.set_sending(&context, &settings, &asked)).await;
+    let result = use_cases.handle(&context, use_cases.set_sending(&context, &settings.into(), &asked)).await;
     match taken(&visitor, fields, result)? {
         Ok(_) => Ok(Redirect::to(&format!("{SENDING}?done=setting")).into_response()),
         Err(form) => page(&console, &visitor, "", form, false).await,

@@ -67,3 +67,6 @@ reason-BILLING_CORRUPT = Die Abrechnung enthält, was diese Version nicht lesen 
 again = Noch einmal senden
 again-text = Ob es ausgeführt wurde, ist nicht bekannt. Senden Sie das Formular noch einmal: Ausgeführt wird es einmal, so oft Sie es auch senden.
 failure-slow-text = Es hat zu lange gedauert.
+reason-TOO_MANY_LINKS = Es gelten schon so viele Links, wie es sein dürfen. Ziehen Sie einen zurück, den niemand braucht.
+reason-LINKS_OFF = Dieser Dienst erstellt keine Links: Niemand hat eingestellt, wo Kunden sie öffnen (--public-url).
+reason-DOCUMENT_LINK_NOT_FOUND = Diesen Link gibt es nicht.

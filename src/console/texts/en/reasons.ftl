@@ -67,3 +67,6 @@ reason-BILLING_CORRUPT = The billing store holds what this version cannot read.
 again = Send again
 again-text = Whether it was done is not known. Send the form again: it is done once, however often it is sent.
 failure-slow-text = It took too long.
+reason-TOO_MANY_LINKS = As many links as may be work already. Revoke one that nobody needs.
+reason-LINKS_OFF = This service makes no links: nobody has set where customers open them (--public-url).
+reason-DOCUMENT_LINK_NOT_FOUND = There is no such link.
