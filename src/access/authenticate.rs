@@ -262,6 +262,12 @@ impl Access {
         self.current.load().file.provided(claims)
     }
 
+    /// A digest of what people of that identity provider may do.
+    #[must_use]
+    pub fn provided_digest(&self) -> KeyDigest {
+        self.current.load().file.provided_digest()
+    }
+
     /// What the billing store says of acts that need a second person; `None` while that is not known.
     #[must_use]
     pub fn guards(&self, act: GuardedAct) -> Option<bool> {

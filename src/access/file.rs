@@ -250,6 +250,12 @@ impl AccessFile {
         values(claims.get(claim)).into_iter().filter_map(|value| grants.get(value).cloned()).collect()
     }
 
+    /// A digest of what people of that identity provider may do: another one where `[oidc]` is another.
+    #[must_use]
+    pub fn provided_digest(&self) -> KeyDigest {
+        KeyDigest::of(&serde_json::to_string(&self.oidc).unwrap_or_default())
+    }
+
     /// Whether it lets anybody in.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -43,6 +43,12 @@ pub fn site(options: &ConsoleOptions) -> anyhow::Result<Site> {
     Ok(Site::new(address, false, options.console_url.as_deref()))
 }
 
+/// What decides whom an identity provider lets in, and as whom; empty without one.
+fn provider_settings(options: &SignInOptions) -> String {
+    let settings = options.oidc_issuer.as_ref().zip(options.oidc_client_id.as_ref());
+    settings.map(|(issuer, client_id)| format!("{issuer} {client_id} {}", options.oidc_name_claim)).unwrap_or_default()
+}
+
 /// What signing in to a console takes.
 fn signing_in(options: &SignInOptions, site: &Site) -> anyhow::Result<SigningIn> {
     let settings = options.oidc_issuer.as_ref().zip(options.oidc_client_id.as_ref()).map(|(issuer, client_id)| ProviderSettings {
@@ -92,7 +98,7 @@ impl ConsolePlan {
                 (store.clone(), Some((store, Arc::new(folder))))
             }
         };
-        let users = Users::new(UserTables::of(store), Arc::clone(access));
+        let users = Users::new(UserTables::of(store), Arc::clone(access)).of_provider(provider_settings(&options.sign_in));
         let signing_in = signing_in(&options.sign_in, &site)?;
         Ok(Self {
             invitations: Invitations { users, site, takes_passwords: !signing_in.only_provider, own },

@@ -84,8 +84,10 @@ impl Way {
         }
     }
 
-    fn named(name: &str) -> Option<Self> {
-        [Self::Password, Self::Link, Self::Provider].into_iter().find(|way| way.name() == name)
+    /// The way of a session, as it is stored: [`Users::stored_way`].
+    fn stored(text: &str) -> Option<Self> {
+        let name = text.split(' ').next();
+        [Self::Password, Self::Link, Self::Provider].into_iter().find(|way| Some(way.name()) == name)
     }
 }
 
@@ -116,13 +118,32 @@ pub struct Session {
 pub struct Users {
     tables: UserTables,
     access: Arc<Access>,
+    /// The settings of the identity provider; empty if there is none.
+    provider: String,
 }
 
 impl Users {
     /// Those of a store. The access file may define roles.
     #[must_use]
     pub fn new(tables: UserTables, access: Arc<Access>) -> Self {
-        Self { tables, access }
+        Self { tables, access, provider: String::new() }
+    }
+
+    /// The same with the settings of their identity provider, in words: sessions that began by others hold no more.
+    #[must_use]
+    pub fn of_provider(self, settings: String) -> Self {
+        Self { provider: settings, ..self }
+    }
+
+    /// How a session began, as it is stored: of one that a provider has let in, also by which settings.
+    fn stored_way(&self, way: Way) -> String {
+        match way {
+            Way::Provider => {
+                let settings = KeyDigest::of(&format!("{} {}", self.access.provided_digest(), self.provider));
+                format!("{} {settings}", way.name())
+            }
+            Way::Password | Way::Link => way.name().to_owned(),
+        }
     }
 
     /// Creates a user, who has no password yet.
@@ -213,7 +234,7 @@ impl Users {
     /// Begins a session for a fully authenticated user; returns the secret that the browser keeps.
     pub async fn begin_session(&self, name: &str, way: Way) -> anyhow::Result<String> {
         let secret = secret()?;
-        let sign_in = SignIn { digest: &digest(&secret), user: name, way: way.name() };
+        let sign_in = SignIn { digest: &digest(&secret), user: name, way: &self.stored_way(way) };
         self.tables.begin_session(sign_in, system_now(), age()).await?;
         Ok(secret)
     }
@@ -235,11 +256,19 @@ impl Users {
         self.tables.ready().await?;
         let (digest, now) = (digest(secret), system_now());
         let Some(found) = self.tables.session(&digest, now, age()).await? else { return Ok(None) };
+        let Some(way) = Way::stored(&found.way) else { return Ok(None) };
+        if found.way != self.stored_way(way) {
+            tracing::info!(
+                user = found.user.name,
+                "a session holds no more: the settings of the identity provider that let it in have changed"
+            );
+            self.tables.end_session(&digest).await?;
+            return Ok(None);
+        }
         if now - found.seen_at > NOTED_EVERY {
             self.tables.touch(&digest, now).await?;
         }
-        let (user, way) = (understood(found.user)?, Way::named(&found.way));
-        let Some(way) = way else { return Ok(None) };
+        let user = understood(found.user)?;
         // A role that is gone lets nobody in, and keeps nobody from signing in as somebody else.
         let principal = match self.access.user(&user.name, &user.access) {
             Ok(principal) => Arc::new(principal),

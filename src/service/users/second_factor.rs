@@ -141,7 +141,7 @@ impl Users {
     /// Completes a sign-in with a code; `None` if the code is wrong or it took too long.
     pub async fn finish_by_code(&self, secret: &str, typed: &str) -> anyhow::Result<Option<Finished>> {
         let Some(unfinished) = self.tables.unfinished(&digest(secret), system_now()).await? else { return Ok(None) };
-        let Some(way) = Way::named(&unfinished.way) else { return Ok(None) };
+        let Some(way) = Way::stored(&unfinished.way) else { return Ok(None) };
         let Some(proof) = self.prove(&unfinished.user, typed).await? else { return Ok(None) };
         // It may have been finished meanwhile, or ended with the user's sessions.
         if !self.tables.end_unfinished(&digest(secret)).await? {

@@ -1,8 +1,12 @@
 //! What the store keeps of those who sign in, on SQLite and PostgreSQL.
 
+use std::sync::Arc;
+
+use access::Access;
 use tollgate::billing::store::Store;
 use tollgate::billing::users::{SessionAge, SignIn, UserTables};
 use tollgate::domain::time::UnixMillis;
+use tollgate::service::users::{Users, Way};
 
 use crate::postgres::PostgresServer;
 use crate::support::temporary_folder;
@@ -86,6 +90,25 @@ async fn a_user_of_a_provider_is_known_by_the_subject(tables: &UserTables) {
     assert_eq!([found(here, "2").await, found("", "").await], [None, None]);
 }
 
+async fn a_session_of_a_provider_ends_when_its_settings_change(tables: &UserTables) {
+    let folder = temporary_folder();
+    let users = |grants: &str, provider: &str| {
+        let path = folder.path().join("access.toml");
+        std::fs::write(&path, format!("[oidc]\ngrants.readers = {{ roles = ['{grants}'] }}\n")).unwrap();
+        Users::new(tables.clone(), Arc::new(Access::of_file(&path).unwrap())).of_provider(provider.to_owned())
+    };
+    let before = users("read", "https://id.example console");
+    let by_password = before.begin_session("alice", Way::Password).await.unwrap();
+    for after in [users("operate", "https://id.example console"), users("read", "https://id.example another")] {
+        let secret = before.begin_session("alice", Way::Provider).await.unwrap();
+        let same = users("read", "https://id.example console");
+        assert!(same.session(&secret).await.unwrap().is_some_and(|session| session.way == Way::Provider), "nothing has changed");
+        assert!(after.session(&secret).await.unwrap().is_none(), "other settings");
+        assert!(same.session(&secret).await.unwrap().is_none(), "it has ended");
+        assert!(after.session(&by_password).await.unwrap().is_some(), "one of a password goes on");
+    }
+}
+
 #[tokio::test]
 async fn what_is_kept_of_those_who_sign_in_is_the_same_on_sqlite_and_postgresql() {
     let (folder, server) = (temporary_folder(), PostgresServer::shared());
@@ -94,5 +117,6 @@ async fn what_is_kept_of_those_who_sign_in_is_the_same_on_sqlite_and_postgresql(
         a_code_and_a_recovery_code_are_taken_once(&tables).await;
         who_has_still_to_show_a_code_has_not_signed_in(&tables).await;
         a_user_of_a_provider_is_known_by_the_subject(&tables).await;
+        a_session_of_a_provider_ends_when_its_settings_change(&tables).await;
     }
 }
