@@ -56,6 +56,7 @@ struct Organization {
     has_billing: bool,
     customer: Option<Party>,
     may_set_details: bool,
+    may_read_tax: bool,
     may_read_audit: bool,
     /// What was sent to it.
     mails: Vec<MailRow>,
@@ -149,6 +150,7 @@ pub async fn show(
         chart: if console.has_billing { chart(&console, &visitor, &id).await } else { None },
         notes: if console.has_billing { noted(&console, &visitor, &id).await } else { None },
         may_set_details: visitor.may_on(Permission::SetBillingDetails, &id),
+        may_read_tax: visitor.may_on(Permission::ReadSettings, &id),
         id,
     })
 }

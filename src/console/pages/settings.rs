@@ -10,6 +10,7 @@ pub mod retention;
 pub mod sending;
 pub mod tax;
 pub mod templates;
+pub mod treatment;
 pub mod users;
 
 use axum::response::{IntoResponse, Response};

@@ -27,7 +27,7 @@ for (const [index, role] of ROLES.entries()) {
       const answer = await context.request[method.toLowerCase()](address(path), options);
       equal(answer.status() === 403, cells[index] === "-", `${method} ${path}: ${answer.status()}`);
     }
-    const pages = ["/you", "/finance/organizations/globex", "/finance/organizations/hooli", "/finance/organizations/hooli/notes", "/finance/payments", "/finance/payments/globex/top-up", "/invoices", "/invoices/INV-000001", "/invoices/mails", "/settings/issuer", "/settings/tax", "/settings/items", "/settings/issuing", "/settings/sending", "/settings/mail-templates", "/settings/mail-templates/invoice/en", "/settings/approvals", "/settings/retention", "/finance/approvals", "/settings/users", "/settings/users/boss", "/settings/keys"];
+    const pages = ["/you", "/finance/organizations/globex", "/finance/organizations/hooli", "/finance/organizations/hooli/notes", "/finance/organizations/hooli/tax", "/finance/payments", "/finance/payments/globex/top-up", "/invoices", "/invoices/INV-000001", "/invoices/mails", "/settings/issuer", "/settings/tax", "/settings/items", "/settings/issuing", "/settings/sending", "/settings/mail-templates", "/settings/mail-templates/invoice/en", "/settings/approvals", "/settings/retention", "/finance/approvals", "/settings/users", "/settings/users/boss", "/settings/keys"];
     for (const path of pages.filter((path) => path === "/you" || row("GET", path).cells[index] === "Y")) {
       await page.goto(path);
       const ways = await page.evaluate(() => [

@@ -1,4 +1,4 @@
-import { test, becomes, equal, looked, ok, stage } from "./browser.mjs";
+import { test, becomes, equal, looked, ok, recorded, stage } from "./browser.mjs";
 
 const at = (id, rest = "") => `/finance/organizations/${encodeURIComponent(id)}${rest}`;
 const fact = (page, name) => page.locator("dl.facts div", { hasText: name }).first().locator("dd").innerText();
@@ -216,4 +216,40 @@ test("an organization is looked at without a billing store", { user: "admin", at
   await page.getByRole("heading", { name: "Set credit limit" }).waitFor();
   await page.goto(at("globex", "/convert"));
   await page.getByText("Before", { exact: true }).waitFor();
+});
+
+test("whether an organization is charged tax is set from a day on, with what documents say of it", { user: "boss", at: "quiet" }, async (page, context) => {
+  await page.goto("/finance/organizations/hooli");
+  await page.getByRole("link", { name: "Tax treatment" }).click();
+  await page.getByText("Tax is charged: nothing else was set.").waitFor();
+  await looked(page, "treatment-none");
+  await page.getByLabel("Tax treatment").selectOption({ label: "Reverse charge: the customer owes the tax" });
+  await page.getByLabel("Reason").fill("they have a tax id of France");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("alert").getByText("What documents say of it: must be filled in").waitFor();
+  await looked(page, "treatment-wrong");
+  await page.getByLabel("What documents say of it").fill("FR 12 345678901");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("The setting was saved").waitFor();
+  await page.getByLabel("Tax treatment").selectOption({ label: "Tax is charged" });
+  await page.getByLabel("What documents say of it").fill("a word too many");
+  await page.getByLabel("Holds from").fill("2027-01-01");
+  await page.getByLabel("Reason").fill("they have moved here");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("alert").getByText("must be empty where tax is charged").waitFor();
+  await page.getByLabel("What documents say of it").fill("");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByText("The setting was saved").waitFor();
+  equal(await page.locator("tbody tr").allInnerTexts().then((rows) => rows.map((row) => /in force/.test(row))), [false, true]);
+  await looked(page, "treatment");
+  const lines = (await (await context.request.get("/finance/organizations/hooli/tax.csv")).text()).trim().split("\r\n");
+  equal(lines, ["treatment,valid_from,reason", "reverse_charge,2026-11-05,FR 12 345678901", "taxed,2027-01-01,"]);
+  await recorded(page, "tax_treatment.set", "they have moved here");
+});
+
+test("the treatment of tax speaks German, and who may only read changes nothing", { user: "role-read", at: "quiet", locale: "de-DE", javaScriptEnabled: false }, async (page) => {
+  await page.goto("/finance/organizations/globex/tax");
+  await page.getByRole("heading", { name: "Besteuerung" }).waitFor();
+  await page.getByText("Es wird Steuer berechnet").first().waitFor();
+  equal(await page.getByRole("button", { name: "Speichern" }).count(), 0);
 });
