@@ -218,7 +218,7 @@ impl Billing {
     pub async fn linked_document(&self, token: &str, now: UnixMillis) -> Result<Option<(DocumentLink, StoredDocument)>, BillingError> {
         let Some(id) = self.link_key().await?.id_of(token) else { return Ok(None) };
         let Some(link) = self.link(&id).await?.filter(|link| link.works(now)) else { return Ok(None) };
-        let stored = self.document_of_id(link.document).await?;
+        let stored = self.document_of_id(link.document, None).await?;
         let is_shown = stored.state == DocumentState::Issued && stored.is_kept && stored.document.account == link.account;
         Ok(is_shown.then_some((link, stored)))
     }

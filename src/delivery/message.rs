@@ -64,7 +64,7 @@ pub async fn write(billing: &Billing, mail: &Mail, clock: &Clock) -> Result<Writ
     let now = clock.now();
     let content = match mail.kind {
         MailKind::Document | MailKind::Reminder => {
-            let mut stored = billing.document_of_id(mail.document).await?;
+            let mut stored = billing.document_of_id(mail.document, None).await?;
             // Its lines may have gone while the mail was on its way: nobody gets an empty paper.
             if !stored.is_kept {
                 return Err(WriteError::Impossible("the document is no longer kept: its term is over".to_owned()));

@@ -16,6 +16,7 @@ use access::Permission;
 use billing::bills::allocate::by_hand::NotAllocated;
 use billing::document::DocumentKind;
 use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
+use billing::scope::Scope;
 use billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
 use domain::account::{Account, Currency};
 use domain::command::Command;
@@ -169,7 +170,8 @@ async fn allocate(billing: &Billing, account: &Account, asked: &ByHand) -> Resul
     let mut done = billing.allocate_by_hand(asked).await?;
     if done == Err(NotAllocated::NoSuchInvoice) {
         // Invoices that are paid, by others, are not looked at to allocate.
-        let found = match billing.document(&asked.invoice).await {
+        let own = Scope::new([asked.account.as_str()]);
+        let found = match billing.document(&asked.invoice, Some(&own)).await {
             Ok(found) => found,
             Err(BillingError::NotFound(_)) => return Err(Error::invoice_not_found(&asked.invoice)),
             Err(error) => return Err(error.into()),

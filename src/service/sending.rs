@@ -97,11 +97,8 @@ impl UseCases {
         filter.scope = context.scope(Permission::ReadDocuments, filter.account.as_deref())?;
         let billing = self.billing(context).await?;
         if !number.is_empty() {
-            let stored = billing.document(&number).await.map_err(|error| no_document(error, &number))?;
             // One that is not for the caller's eyes is none.
-            if !context.caller.may_on(Permission::ReadDocuments, &stored.document.account) {
-                return Err(Error::invoice_not_found(&number));
-            }
+            let stored = billing.document(&number, filter.scope.as_ref()).await.map_err(|error| no_document(error, &number))?;
             filter.document = Some(stored.id);
         }
         let mut mails = billing.mails(&filter, after, count + 1).await?;
@@ -124,11 +121,9 @@ impl UseCases {
         let change = &context.signed(change)?;
         let SendByHand { number, recipients, again, kind } = send;
         let billing = self.billing(context).await?;
-        let stored = billing.document(number).await.map_err(|error| no_document(error, number))?;
         // One that is not for the caller to send is none.
-        if !context.caller.may_on(Permission::SendMail, &stored.document.account) {
-            return Err(Error::invoice_not_found(number));
-        }
+        let scope = context.scope(Permission::SendMail, None)?;
+        let stored = billing.document(number, scope.as_ref()).await.map_err(|error| no_document(error, number))?;
         if !stored.is_kept {
             return Err(Error::invoice_not_kept(number));
         }

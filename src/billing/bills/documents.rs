@@ -1,7 +1,8 @@
 //! What is asked of documents.
 
-use sqlx::any::AnyRow;
-use sqlx::{AssertSqlSafe, Row};
+use sqlx::any::{AnyArguments, AnyRow};
+use sqlx::query::Query;
+use sqlx::{Any, AssertSqlSafe, Row};
 
 use crate::document::Document;
 use crate::document_id::name_of;
@@ -9,6 +10,7 @@ use crate::frozen::Frozen;
 use crate::issuer::NO_ISSUER;
 use crate::record::narrow;
 use crate::review::Review;
+use crate::scope::Scope;
 use crate::sending::look::DocumentSending;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
@@ -121,19 +123,36 @@ fn waits_for(row: &AnyRow, id: i64) -> Result<String, BillingError> {
 }
 
 impl Billing {
-    /// The document with that number.
-    pub async fn document(&self, number: &str) -> Result<StoredDocument, BillingError> {
-        let sql = format!("SELECT {COLUMNS}, documents.content {TABLES} WHERE issued.number = $1");
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(number.to_owned()).fetch_optional(self.store().pool()).await?;
-        let mut found = row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)?;
-        self.load_logo(&mut found.document.issuer).await?;
-        Ok(found)
+    /// The document with that number, if it is of an account in the scope. One outside it is not looked at: how large it is would be told by the
+    /// time that it takes.
+    pub async fn document(&self, number: &str, scope: Option<&Scope>) -> Result<StoredDocument, BillingError> {
+        self.found("issued.number", |sql| sqlx::query(sql).bind(number.to_owned()), scope).await
     }
 
-    /// The document with that id, whether it has a number or not.
-    pub async fn document_of_id(&self, id: i64) -> Result<StoredDocument, BillingError> {
-        let sql = format!("SELECT {COLUMNS}, documents.content {TABLES} WHERE documents.id = $1");
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(id).fetch_optional(self.store().pool()).await?;
+    /// The same of the document with that id, whether it has a number or not.
+    pub async fn document_of_id(&self, id: i64, scope: Option<&Scope>) -> Result<StoredDocument, BillingError> {
+        self.found("documents.id", |sql| sqlx::query(sql).bind(id), scope).await
+    }
+
+    async fn found(
+        &self,
+        column: &str,
+        query: impl FnOnce(AssertSqlSafe<String>) -> Query<'static, Any, AnyArguments>,
+        scope: Option<&Scope>,
+    ) -> Result<StoredDocument, BillingError> {
+        let mut accounts = Vec::new();
+        let condition = scope.map_or_else(
+            || "1 = 1".to_owned(),
+            |scope| {
+                scope.condition("documents.account", |account| {
+                    accounts.push(account);
+                    format!("${}", accounts.len() + 1)
+                })
+            },
+        );
+        let sql = format!("SELECT {COLUMNS}, documents.content {TABLES} WHERE {column} = $1 AND {condition}");
+        let query = accounts.into_iter().fold(query(AssertSqlSafe(sql)), Query::bind);
+        let row = query.fetch_optional(self.store().pool()).await?;
         let mut found = row.as_ref().map_or(Err(BillingError::NotFound("document")), stored)?;
         self.load_logo(&mut found.document.issuer).await?;
         Ok(found)

@@ -59,12 +59,9 @@ impl UseCases {
     /// Whom a person means: an invoice by its number, or an account by its id.
     pub async fn booking_target(&self, context: &RequestContext, said: &str) -> Result<Target, Error> {
         let billing = self.billing(context).await?;
-        let target = match billing.document(said).await {
-            Ok(stored)
-                if stored.document.kind == DocumentKind::Invoice
-                    && stored.state == DocumentState::Issued
-                    && context.caller.may_on(Permission::RecordPayments, &stored.document.account) =>
-            {
+        let scope = context.scope(Permission::RecordPayments, None)?;
+        let target = match billing.document(said, scope.as_ref()).await {
+            Ok(stored) if stored.document.kind == DocumentKind::Invoice && stored.state == DocumentState::Issued => {
                 Target { account: stored.document.account, invoice: stored.document.number }
             }
             Ok(_) | Err(BillingError::NotFound(_)) => Target { account: said.to_owned(), invoice: String::new() },

@@ -13,6 +13,7 @@ mod rotation;
 mod shares;
 pub mod stored;
 mod tenants;
+mod timing;
 mod tokens;
 
 use callers::{House, http_path, methods, name_of};

@@ -103,7 +103,7 @@ async fn write(billing: &Billing, table: &str, change: &Change) -> Result<Applie
             billing.set_exemption("gone", Some(&exemption), change).await
         }
         "document_links" => {
-            let made = billing.create_link(&billing.document("INV-000001").await?, 9, change).await?;
+            let made = billing.create_link(&billing.document("INV-000001", None).await?, 9, change).await?;
             Ok(if let LinkAct::Done(applied, _) = made { applied } else { panic!("{made:?}") })
         }
         _ => {
