@@ -90,7 +90,7 @@ pub async fn restore(
     let id = billing.ledger_id().await?.unwrap_or_else(LedgerId::random);
     let mut target = match &options.store.redis {
         Some(url) => Target::Redis(Box::new(Installation::begin(&redis_options(&options.store, url), &settings, id, plan.had).await?)),
-        None => Target::Embedded,
+        None => Target::Embedded(embedded::restore::Installation::begin(&options.store.path(), &settings)?),
     };
     let (mut restored, mut chains) = (Vec::new(), Vec::new());
     for partition in 0..settings.partitions {
@@ -108,7 +108,7 @@ pub async fn restore(
         }
         match &mut target {
             Target::Redis(installation) => installation.install(partition, &rebuilt.partition_state).await?,
-            Target::Embedded => embedded::install(&options.store.path(), &settings, id, &rebuilt.partition_state)?,
+            Target::Embedded(installation) => installation.install(id, &rebuilt.partition_state)?,
         }
         let Sizes { accounts, reservations, request_ids } = rebuilt.partition_state.sizes();
         restored.push(Restored { partition, entries: rebuilt.entries, accounts, reservations, request_ids });
@@ -116,8 +116,9 @@ pub async fn restore(
     }
     let (actor, action, origin) = (actor.to_owned(), "ledger.restored".to_owned(), Origin::local());
     billing.begin_chains(&mut plan, id, &chains, Act { at: clock.now(), actor, action, origin, ..Act::default() }).await?;
-    if let Target::Redis(installation) = target {
-        installation.finish().await?;
+    match target {
+        Target::Redis(installation) => installation.finish().await?,
+        Target::Embedded(installation) => installation.finish()?,
     }
     // Until now, no other may begin.
     drop(plan);
@@ -127,7 +128,7 @@ pub async fn restore(
 /// The ledger that is being restored.
 enum Target {
     Redis(Box<Installation>),
-    Embedded,
+    Embedded(embedded::restore::Installation),
 }
 
 /// The clock that the ledger runs by.

@@ -11,6 +11,7 @@ mod copy;
 mod file;
 mod journal;
 mod migrate;
+pub mod restore;
 mod state;
 mod store;
 
@@ -29,7 +30,7 @@ use super::model::{BatchTime, Changes, PartitionState};
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, Found, IdempotencyKey, Identity, JournalHold, JournalSpan, LedgerError,
-    LedgerId, NamePlace, Opening, PreparedCommand, Purpose, ReservationPlace, Sizes, StoreSettings, Trimmer,
+    NamePlace, Opening, PreparedCommand, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
 use copy::Copy;
 use domain::account::{Account, Profile, Reservation};
@@ -130,15 +131,6 @@ impl Drop for EmbeddedEngine {
 /// The ledger that a file holds.
 pub fn find(path: &Path) -> anyhow::Result<Found> {
     store::find(path)
-}
-
-/// Puts a rebuilt partition into an empty store; see `restore`.
-pub fn install(path: &Path, settings: &StoreSettings, id: LedgerId, partition_state: &PartitionState) -> anyhow::Result<()> {
-    let (store, found) = Store::open(path, settings, Opening::Creating(Purpose::default()))?;
-    anyhow::ensure!(store.load()?.sizes() == Sizes::default(), "{found} is not empty: a ledger is only restored into an empty store");
-    store.set_id(id)?;
-    store.write(partition_state, &[partition_state.everything()])?;
-    Ok(())
 }
 
 /// What the thread owns beside the store.

@@ -1,8 +1,10 @@
 //! L2, L4: a ledger is restored in the place of one that is lost, as it was, and never beside one that is in use.
 
+use tollgate::billing::store::sqlite_url;
+use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::{self, AggregationState, PaymentMode};
 
-use super::{run_in, until_billed};
+use super::{names, run_in, serve_in_vain, until_billed};
 use crate::postgres::PostgresServer;
 use crate::service::{Service, debit};
 use crate::support::{RedisServer, temporary_folder};
@@ -52,4 +54,32 @@ async fn a_ledger_is_restored_with_the_partitions_and_the_time_zone_that_it_had(
     for id in ["acme", "beta", "gamma", "delta"] {
         assert_eq!(service.client().await.credit(id).await.usable, "10.00", "{id}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restoration_into_a_file_that_was_interrupted_leaves_none_that_could_be_taken_for_a_ledger() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    service.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    until_billed(&service).await;
+    assert!(service.stopped().await.success());
+    let path = folder.path().join("ledger.db");
+    std::fs::remove_file(&path).unwrap();
+    let billing = Billing::open(&sqlite_url(&folder.path().join("ledger.billing.db")), BillingSettings::default()).await.unwrap();
+    // It ends where the billing store is to go on from the restored ledger.
+    let sql = "CREATE TRIGGER interrupted BEFORE UPDATE ON partitions BEGIN SELECT RAISE(ABORT, 'interrupted'); END";
+    sqlx::query(sql).execute(billing.store().pool()).await.unwrap();
+    let ended = run_in(folder.path(), &["restore", "--store", "ledger.db"]);
+    assert!(!ended.status.success() && ended.error.contains("interrupted"), "{ended:?}");
+    assert!(!path.exists());
+    let ended = serve_in_vain(folder.path(), &["--store", "ledger.db"]);
+    assert!(ended.error.contains("the ledger is gone"), "{ended:?}");
+    sqlx::query("DROP TRIGGER interrupted").execute(billing.store().pool()).await.unwrap();
+
+    let ended = run_in(folder.path(), &["restore", "--store", "ledger.db"]);
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(names(folder.path()).iter().all(|name| !name.contains("restoring")), "{:?}", names(folder.path()));
+    let service = Service::embedded(folder.path());
+    assert_eq!(service.client().await.credit("acme").await.usable, "10.00");
+    until_billed(&service).await;
 }
