@@ -51,26 +51,6 @@ test("many are chosen by their names, stopped and gone on with, without JavaScri
   equal((await page.goto(`${path}/another`)).status(), 404);
 });
 
-test("many are stopped while they are looked at, and gone on with, by clicks", { user: "boss", at: "quiet" }, async (page) => {
-  await page.goto(path);
-  const many = 10_000;
-  const list = Array.from({ length: many }, (_, number) => `nobody-${number}`).join("\n");
-  await page.getByLabel("Or a file").setInputFiles({ name: "list.txt", mimeType: "text/plain", buffer: Buffer.from(list) });
-  await page.getByLabel("Reason").fill("a long list");
-  await page.getByRole("button", { name: "Look first" }).click();
-  await page.getByRole("button", { name: "Stop", exact: true }).click();
-  await page.getByText("Stopped", { exact: true }).waitFor();
-  const bar = page.getByRole("progressbar", { name: "Progress" });
-  const before = Number(await bar.getAttribute("value"));
-  ok(before < many, `${before} were looked at before it was stopped`);
-  await looked(page, "bulk-stopped");
-  await page.reload();
-  equal(Number(await bar.getAttribute("value")), before, "it stays so");
-  await page.getByRole("button", { name: "Go on" }).click();
-  await page.getByText("Looked at", { exact: true }).waitFor();
-  await page.getByText("Refused: 10,000").waitFor();
-});
-
 test("who may not convert converts not many either", { user: "reader", at: "office" }, async (page, context) => {
   await page.goto("/");
   equal(await page.getByRole("link", { name: "Bulk convert" }).count(), 0);
