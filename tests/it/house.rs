@@ -1,5 +1,5 @@
 //! The house rules that no compiler knows: which way imports point, how modules begin, how long files are, that nothing panics, and that
-//! the documents know all settings and errors.
+//! the documents know all settings and errors, and quote only paths that exist.
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -207,6 +207,60 @@ fn the_documents_name_every_setting_and_every_reason() {
     let shown = Refusal::ALL.iter().filter(|refusal| !refusal.is_internal()).map(|refusal| refusal.reason());
     missing.extend(shown.filter(|reason| !reasons.contains(reason)).map(|reason| format!("proto/README.md: {reason}")));
     assert_none("these are not documented", missing);
+}
+
+/// All files and folders of the repository, by their paths below it; not what is built or installed.
+fn repository() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let (mut folders, mut paths) = (vec![root.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if [".git", ".venv", "target", "node_modules", "__pycache__"].contains(&path.file_name().unwrap().to_str().unwrap()) {
+                continue;
+            }
+            paths.push(path.strip_prefix(root).unwrap().to_str().unwrap().to_owned());
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    paths
+}
+
+/// The paths that a document quotes, and that are none of the repository.
+fn unknown_paths(document: &str, text: &str, known: &[String]) -> Vec<String> {
+    let quoted = Regex::new("`([^`\n]+)`").unwrap();
+    let is_path = Regex::new(r"^[\w.-]+(?:/[\w.-]+)*/?$").unwrap();
+    let placeholder = Regex::new(r"\b[A-Z]{4,}\b").unwrap();
+    let folder = Path::new(document).parent().unwrap().to_str().unwrap();
+    let is_folder_here = |first: &str| {
+        let places = [first.to_owned(), format!("src/{first}"), format!("tests/{first}"), format!("{folder}/{first}")];
+        known.iter().any(|path| places.contains(path))
+    };
+    let words = quoted.captures_iter(text).flat_map(|found| found.get(1).unwrap().as_str().split_whitespace());
+    let words = words.map(|word| word.split(':').next().unwrap().trim_matches(['(', ')', ',', ';']).trim_end_matches('/'));
+    let paths = words.filter(|word| {
+        let is_source = word.ends_with(".rs") || word.ends_with(".lua");
+        is_path.is_match(word) && (is_source || word.split_once('/').is_some_and(|(first, _)| is_folder_here(first)))
+    });
+    let unknown = paths
+        .filter(|word| !word.starts_with("target/") && !word.contains(".venv/") && (word.ends_with(".md") || !placeholder.is_match(word)));
+    let unknown = unknown.filter(|word| !known.iter().any(|path| path == word || path.ends_with(&format!("/{word}"))));
+    unknown.map(|word| format!("{document}: {word}")).collect()
+}
+
+#[test]
+fn every_path_that_a_document_quotes_exists() {
+    let known = repository();
+    let documents: Vec<_> = known.iter().filter(|path| path.ends_with(".md")).collect();
+    assert!(documents.len() > 15, "the documents were not found");
+    let read = |path: &str| std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    assert_none("these are not there", documents.iter().flat_map(|document| unknown_paths(document, &read(document), &known)).collect());
+
+    let planted = "`grpc/door.rs` and `src/grpc`, `pages/TOPIC.rs`, `application/json`, `it/nowhere`, `fold.rs`, `nothing.lua`";
+    let found = unknown_paths("src/README.md", planted, &known);
+    assert_eq!(found, ["src/README.md: grpc/door.rs", "src/README.md: it/nowhere", "src/README.md: nothing.lua"]);
 }
 
 #[test]

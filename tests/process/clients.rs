@@ -161,16 +161,18 @@ fn the_documented_curl_lines_charge_an_account() {
     let service = Service::start(&["--store", store.to_str().unwrap(), "--http-listen", "127.0.0.1:0"], &[]);
     let line = service.log().into_iter().find(|line| line.contains("serving HTTP/JSON")).unwrap();
     let line: serde_json::Value = serde_json::from_str(&line).unwrap();
-    let lines = blocks("proto/README.md", "sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
-    let mut answers = Vec::new();
-    for curl in lines.filter(|line| line.starts_with("curl ")) {
-        let curl = curl.replace("127.0.0.1:7602", line["address"].as_str().unwrap());
-        let output = command("sh").args(["-ec", &curl]).output().unwrap();
-        answers.push(serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_else(|error| panic!("{curl}: {error}")));
+    for document in ["README.md", "proto/README.md"] {
+        let lines = blocks(document, "sh").into_iter().flat_map(|block| block.lines().map(str::to_owned).collect::<Vec<_>>());
+        let mut answers = Vec::new();
+        for curl in lines.filter(|line| line.starts_with("curl ")) {
+            let curl = curl.replace("127.0.0.1:7602", line["address"].as_str().unwrap());
+            let output = command("sh").args(["-ec", &curl]).output().unwrap();
+            answers.push(serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap_or_else(|error| panic!("{curl}: {error}")));
+        }
+        assert_eq!(answers.len(), 4, "{document}");
+        assert_eq!(answers[2]["charged"]["amount"]["amount"], "0.075", "{document}");
+        assert_eq!(answers[3]["credit"]["usable"], "9.925", "{document}");
     }
-    assert_eq!(answers.len(), 4);
-    assert_eq!(answers[2]["charged"]["amount"]["amount"], "0.075");
-    assert_eq!(answers[3]["credit"]["usable"], "9.925");
     assert!(service.stop().success());
 }
 
