@@ -10,7 +10,6 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GrantEntry {
-    /// Its roles.
     pub roles: Vec<String>,
     /// The accounts that it is bound to: exact ids, or beginnings that end in `/`. Without it: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -42,7 +42,6 @@ pub(crate) enum Credential {
     Key(String, KeyDigest),
     /// The name in its certificate.
     Certificate(String),
-    /// Its token.
     Token(Arc<str>),
     /// A session of the web console; what its user may do.
     User(Box<[GrantEntry]>),
@@ -82,7 +81,6 @@ pub enum Kind {
 pub struct Grant {
     /// What may be done.
     pub permissions: Permissions,
-    /// On which accounts.
     pub accounts: Accounts,
     /// The most in one act, by permission and currency; what is not named has no bound.
     pub most: BTreeMap<(Permission, Currency), DecimalAmount>,

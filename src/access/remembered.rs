@@ -16,7 +16,6 @@ use domain::money::DecimalAmount;
 pub struct Remembered {
     /// How it was known.
     pub kind: Known,
-    /// Its name.
     pub name: String,
     /// Whether it could name a person on whose behalf it acts. Of a token; of others it is looked up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]

@@ -51,7 +51,6 @@ const SIZES_LOOK: Duration = Duration::from_secs(5);
 pub struct Control {
     /// What it shares with the lanes.
     pub plan: Arc<LaneContext>,
-    /// The lanes.
     pub lanes: Vec<Lane>,
     /// The thread that serves HTTP/JSON, if one does.
     pub http: Option<Lane>,

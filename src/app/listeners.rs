@@ -40,7 +40,6 @@ const WARN_EVERY: Duration = Duration::from_mins(1);
 pub struct Listeners {
     /// For gRPC.
     pub calls: StdListener,
-    /// For metrics.
     pub metrics: Option<StdListener>,
     /// For HTTP/JSON.
     pub http: Option<StdListener>,

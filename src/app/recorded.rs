@@ -101,7 +101,6 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Starts it.
     pub fn start(trail: Trail, billing: Option<Billing>) -> anyhow::Result<Self> {
         let (end, ended) = oneshot::channel();
         let (stop, writes) = (CancellationToken::new(), trail.clone());

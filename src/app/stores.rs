@@ -24,7 +24,6 @@ use access::Access;
 
 /// Ledger and billing store.
 pub struct Stores {
-    /// The ledger.
     pub ledger: Ledger,
     /// The billing store, its tables up to date.
     pub billing: Billing,
@@ -61,7 +60,6 @@ pub struct Restored {
     pub partition: u16,
     /// Entries that were read.
     pub entries: u64,
-    /// Accounts.
     pub accounts: u64,
     /// Open reservations.
     pub reservations: u64,

@@ -25,7 +25,6 @@ pub const MOST_LINES: usize = 5_000;
 /// The most characters of what is said about a line.
 const MOST_CHARACTERS: usize = 120;
 
-/// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineKind {
     Invoice,
@@ -62,7 +61,6 @@ impl LineKind {
     }
 }
 
-/// A line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatementLine {
     /// What it is.
@@ -83,10 +81,8 @@ pub struct StatementLine {
     pub balance: Units,
 }
 
-/// A statement of account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountStatement {
-    /// The account.
     pub account: String,
     /// ISO 4217.
     pub currency: String,

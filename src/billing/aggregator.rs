@@ -56,7 +56,6 @@ pub struct AggregatorOptions {
 }
 
 impl AggregatorOptions {
-    /// The lease, in milliseconds.
     fn lease_millis(&self) -> Millis {
         Millis::try_from(self.lease.as_millis()).unwrap_or(Millis::MAX)
     }

@@ -49,11 +49,9 @@ pub enum State {
     Waiting,
     /// It was approved, and is about to be done.
     Approved,
-    /// It was done.
     Done,
     /// It was approved, and could not be done.
     Failed,
-    /// It was rejected.
     Rejected,
     /// Nobody has decided in time.
     Expired,
@@ -95,13 +93,11 @@ pub struct Party {
 pub struct Approval {
     /// Its number.
     pub id: i64,
-    /// On which account.
     pub account: String,
     /// The name under which it is done.
     pub request_id: String,
     /// What kind of act it is.
     pub act: GuardedAct,
-    /// In which currency.
     pub currency: Currency,
     /// How much of it; `None`: all that there is.
     pub amount: Option<DecimalAmount>,
@@ -109,7 +105,6 @@ pub struct Approval {
     pub command: String,
     /// The caller that asked, in the JSON by which it is looked up later.
     pub asker: String,
-    /// Who asked.
     pub asked: Party,
     /// How the request came.
     pub origin: String,
@@ -117,7 +112,6 @@ pub struct Approval {
     pub ends_at: UnixMillis,
     /// What has become of it.
     pub state: State,
-    /// Who decided.
     pub decided: Party,
     /// The name of the request that decided.
     pub decided_request_id: String,
@@ -128,7 +122,6 @@ pub struct Approval {
 /// What came of an act that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// It waits.
     Waits(Approval),
     /// It was asked for before.
     Known(Approval),
@@ -160,7 +153,6 @@ impl Approval {
         self.state == State::Waiting && now < self.ends_at
     }
 
-    /// What is recorded of it.
     fn recorded(&self, act: Act) -> Act {
         let amount = self.amount.map_or_else(|| "all".to_owned(), |amount| amount.to_string());
         let act = act.on(&self.account).with("approval", self.id.to_string()).with("act", self.act.name());

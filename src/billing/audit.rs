@@ -28,7 +28,6 @@ pub const SERVICE: i64 = -1;
 /// What came of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was done.
     #[default]
     Done,
     /// The caller may not do it, or nobody knows the caller.
@@ -140,7 +139,6 @@ impl Act {
 pub struct AuditRecord {
     /// The chain: a partition, or [`SERVICE`].
     pub chain: i64,
-    /// The place in it.
     pub place: i64,
     /// What was done.
     pub act: Act,
@@ -307,7 +305,6 @@ fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
 
-/// The digest of what is personal.
 #[must_use]
 pub fn personal_digest(salt: &str, text: &str) -> String {
     Fields::of("tollgate audit, personal 1").text(salt).text(text).hex()

@@ -17,7 +17,6 @@ use domain::time::UnixMillis;
 /// A line that is booked, or about to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookedLine {
-    /// On which account.
     pub account: String,
     /// Which invoice it was said to pay; empty for the oldest ones.
     pub invoice: String,
@@ -48,9 +47,7 @@ pub struct Try {
 /// An invoice of which something is open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenInvoice {
-    /// Its number.
     pub number: String,
-    /// The account.
     pub account: String,
     /// Whom it is for.
     pub customer: String,

@@ -20,7 +20,6 @@ pub const MOST: i64 = 10_000;
 /// By what a caller is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CallerKind {
-    /// By a key.
     Key,
     /// By a client certificate.
     Certificate,
@@ -171,7 +170,6 @@ impl Billing {
         Ok(Revoked::Applied(Applied::Now))
     }
 
-    /// A caller.
     pub async fn caller(&self, kind: CallerKind, name: &str) -> Result<Option<StoredCaller>, BillingError> {
         find(&mut *self.store().pool().acquire().await?, kind, name).await
     }

@@ -4,13 +4,11 @@ use sqlx::{AnyConnection, Row};
 
 use super::BillingError;
 
-/// Counts a change.
 pub(super) async fn count_change(connection: &mut AnyConnection) -> Result<(), BillingError> {
     sqlx::query("UPDATE callers_version SET version = version + 1 WHERE id = 1").execute(connection).await?;
     Ok(())
 }
 
-/// The version.
 pub(super) async fn version(connection: &mut AnyConnection) -> Result<i64, BillingError> {
     Ok(sqlx::query("SELECT version FROM callers_version WHERE id = 1").fetch_one(connection).await?.try_get(0)?)
 }

@@ -73,11 +73,9 @@ impl Cause {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Issuer {
-    /// The name.
     pub name: String,
     /// The lines of the postal address above the town.
     pub address: Vec<String>,
-    /// The postal code.
     pub postal_code: String,
     /// The town.
     pub city: String,
@@ -147,7 +145,6 @@ pub struct Exemption {
 /// Whom a document is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
-    /// The name.
     pub name: String,
     /// The lines of the postal address.
     pub address: Vec<String>,
@@ -234,11 +231,9 @@ pub struct Adjustment {
 /// An earlier invoice that was not paid in full when a document was issued.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenInvoice {
-    /// Its number.
     pub number: String,
     /// By when it is to be paid; 0 if it was issued when not every invoice had such a day.
     pub due_at: UnixMillis,
-    /// What was open of it.
     pub open: Units,
 }
 
@@ -250,7 +245,6 @@ fn keep<T>(part: &mut Vec<T>, lines: &Range<usize>, before: &mut usize) {
     part.drain(..start.min(part.len()));
 }
 
-/// A document.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
     /// What kind of document it is.
@@ -259,11 +253,9 @@ pub struct Document {
     pub number: String,
     /// What cut the bill.
     pub cause: Cause,
-    /// The account.
     pub account: String,
     /// The account's number of the bill.
     pub bill: u32,
-    /// Who issues it.
     pub issuer: Issuer,
     /// Whom it is for.
     pub customer: Party,

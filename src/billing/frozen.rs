@@ -44,7 +44,6 @@ pub(crate) struct Frozen {
 }
 
 impl Frozen {
-    /// Reads it.
     pub fn read(text: &str) -> Result<Self, BillingError> {
         serde_json::from_str(text).map_err(BillingError::corrupt)
     }

@@ -44,7 +44,6 @@ pub struct Dated<T> {
 pub struct CategoryRate {
     /// Of which charges; `None` for all whose category has no rate of its own.
     pub category: Option<Category>,
-    /// The rate.
     pub rate: TaxRate,
 }
 

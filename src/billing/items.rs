@@ -21,7 +21,6 @@ pub struct ItemName {
     pub item: String,
     /// Empty: of all languages that have no name of their own.
     pub language: String,
-    /// The name.
     pub name: String,
 }
 

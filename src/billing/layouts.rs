@@ -29,7 +29,6 @@ pub struct Layout {
 /// Sequences of a partition that no entry ever had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hole {
-    /// The partition.
     pub partition: u16,
     /// They lie behind this one, up to the other.
     pub after: i64,

@@ -29,16 +29,12 @@ const DAY: Millis = 86_400_000;
 const ID_BYTES: usize = 16;
 const KEY_BYTES: usize = blake3::KEY_LEN;
 
-/// A link to a document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentLink {
     /// What it is called. It opens nothing.
     pub id: String,
-    /// The document.
     pub document: i64,
-    /// Its number.
     pub number: String,
-    /// Its account.
     pub account: String,
     /// The mail that it was made for; empty if an operator made it.
     pub mail: String,

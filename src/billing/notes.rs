@@ -13,7 +13,6 @@ use domain::time::UnixMillis;
 /// The most notes that an account has at once.
 const MOST: i64 = 1_000;
 
-/// A note.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// The id of the request that added it.

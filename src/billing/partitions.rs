@@ -47,9 +47,7 @@ pub struct Stopped {
 /// A claimed partition: the fence to write under, and where to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Claim {
-    /// The partition.
     pub partition: u16,
-    /// The fence.
     pub fence: i64,
     /// Where to go on.
     pub position: Position,

@@ -39,7 +39,6 @@ pub type PaymentPlace = (UnixMillis, i64);
 /// A payment, or a top-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    /// The account.
     pub account: String,
     /// ISO 4217.
     pub currency: String,
@@ -93,7 +92,6 @@ pub struct PaymentPart {
 /// What took a payment back.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentReversal {
-    /// Its request id.
     pub request_id: String,
     /// When.
     pub at: UnixMillis,
@@ -108,7 +106,6 @@ pub struct PaymentReversal {
 /// A payment, with all that there is to know of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentInFull {
-    /// The payment.
     pub payment: Payment,
     /// What it pays and no longer pays, in order: the first thousand.
     pub parts: Vec<PaymentPart>,

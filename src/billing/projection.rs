@@ -51,7 +51,6 @@ pub enum JournalFault {
     },
     /// An entry does not follow from its account's last one.
     Account {
-        /// The account.
         account: String,
         /// The entry.
         sequence: u64,

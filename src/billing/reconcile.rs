@@ -34,7 +34,6 @@ const BLOCKS: usize = 64;
 /// What differs in a partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The partition.
     pub partition: u16,
     /// Why it is stopped; `None` if it is not.
     pub stopped: Option<String>,
@@ -109,7 +108,6 @@ pub enum ReconcileError {
     /// The billing store.
     #[error(transparent)]
     Billing(#[from] BillingError),
-    /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// There is no way on from here, but restoring the ledger.

@@ -24,7 +24,6 @@ pub struct Record {
     pub sequence: u64,
     /// The sequence of the account's entry before it; 0 if it is its first. The journal does not say (`None`).
     pub previous: Option<u64>,
-    /// The entry.
     pub entry: Entry,
 }
 

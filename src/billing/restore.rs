@@ -74,7 +74,6 @@ pub struct Rebuilt {
 /// Where a rebuilt partition goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chain {
-    /// The partition.
     pub partition: u16,
     /// The sequence that its next entry lies behind.
     pub sequence: u64,

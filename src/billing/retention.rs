@@ -29,14 +29,12 @@ pub struct RetentionSettings {
     pub audit_days: Option<u16>,
     /// Issued documents, in years from the end of the calendar year of their issue.
     pub document_years: Option<u16>,
-    /// Details of entries, in days.
     pub entry_detail_days: Option<u16>,
 }
 
 /// A kind of data that is kept for a limited time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kept {
-    /// Audit records.
     AuditRecords,
     /// Issued documents.
     Documents,
@@ -45,7 +43,6 @@ pub enum Kept {
 }
 
 impl Kept {
-    /// All.
     pub const ALL: [Self; 3] = [Self::AuditRecords, Self::Documents, Self::EntryDetails];
 
     /// Its name, as it is stored.

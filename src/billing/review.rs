@@ -193,7 +193,6 @@ impl DraftFilter {
 }
 
 impl Approved {
-    /// What is asked for.
     fn asked(&self) -> String {
         match self {
             Self::Named(documents) => documents.iter().map(ToString::to_string).collect::<Vec<_>>().join(","),

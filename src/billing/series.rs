@@ -91,9 +91,7 @@ impl Series {
 pub struct Head {
     /// What the numbers of the series begin with.
     pub series: String,
-    /// Its number.
     pub number: String,
-    /// Its digest.
     pub digest: String,
 }
 

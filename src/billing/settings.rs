@@ -50,11 +50,8 @@ impl Default for BillingSettings {
 /// What the numbers of the three series begin with. Each series counts from 1 without a gap; a new prefix begins a new series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NumberPrefixes {
-    /// Of invoices.
     pub invoice: String,
-    /// Of statements.
     pub statement: String,
-    /// Of credit notes.
     pub credit_note: String,
 }
 

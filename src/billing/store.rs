@@ -51,9 +51,7 @@ const WRITER_PATIENCE: Duration = Duration::from_secs(30);
 /// Which database it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
-    /// PostgreSQL.
     Postgres,
-    /// SQLite.
     Sqlite,
 }
 

@@ -30,13 +30,11 @@ impl Digits {
 /// What a document charges at one rate of tax. Amounts include the tax.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaxLine {
-    /// The rate.
     pub rate: TaxRate,
     /// Of which categories; empty for all.
     pub categories: Vec<String>,
     /// What is charged.
     pub gross: Units,
-    /// The tax in it.
     pub tax: Units,
 }
 
@@ -119,7 +117,6 @@ impl TaxRate {
 pub struct Part {
     /// "usage", "subscription", "hardware", "service".
     pub category: String,
-    /// Its rate.
     pub rate: TaxRate,
     /// The sum of its lines, not rounded.
     pub amount: Units,

@@ -28,7 +28,6 @@ pub struct UsageRecord {
     pub partition: u16,
     /// Its place in the partition.
     pub sequence: u64,
-    /// The account.
     pub account: String,
     /// A charge or a refund, and of what kind.
     pub kind: EntryKind,
@@ -58,7 +57,6 @@ pub struct UsageRecord {
     pub attributes: Vec<(String, String)>,
     /// The command's name.
     pub request_id: String,
-    /// What it refers to.
     pub refers_to: String,
     /// ISO 4217.
     pub currency: String,
@@ -71,7 +69,6 @@ pub struct UsageRecord {
 /// Entries of a partition that follow one another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// The partition.
     pub partition: u16,
     /// The sequence before the first.
     pub after: i64,

@@ -55,7 +55,6 @@ pub enum VerifyError {
     /// The billing store.
     #[error(transparent)]
     Billing(#[from] BillingError),
-    /// The ledger.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
 }
@@ -69,7 +68,6 @@ impl From<sqlx::Error> for VerifyError {
 /// What is being gone through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The entries.
     Entries,
     /// The issued documents.
     Documents,

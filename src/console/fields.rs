@@ -33,7 +33,6 @@ pub struct Fields {
 /// A field that is wrong: its name, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
-    /// The field.
     pub field: &'static str,
     /// What would be right, in the reader's language.
     pub text: String,
@@ -42,7 +41,6 @@ pub struct Wrong {
 /// The request that a form makes. Its id is in the form, so that what is sent twice is done once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FormRequest {
-    /// The id.
     pub id: String,
     /// When the form was made: nothing of it was sent before.
     pub first_sent_at: Option<UnixMillis>,
@@ -262,7 +260,6 @@ impl<'a> Reader<'a> {
         self.optional_amount(field, sign).unwrap_or(DecimalAmount::ZERO)
     }
 
-    /// An amount.
     pub fn optional_amount(&mut self, field: &'static str, sign: Sign) -> Option<DecimalAmount> {
         let text = self.fields.get(field);
         if text.is_empty() {

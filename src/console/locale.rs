@@ -13,7 +13,6 @@ use service::error::Error;
 /// A language, and the time zone that instants are shown in.
 #[derive(Clone, Debug)]
 pub struct Locale {
-    /// The language.
     pub language: Language,
     zone: TimeZone,
 }
@@ -66,7 +65,6 @@ impl Locale {
         text
     }
 
-    /// A number.
     #[must_use]
     pub fn number(&self, number: usize) -> String {
         self.decimal(&number.to_string())

@@ -13,7 +13,6 @@ pub struct Section {
     pub name: &'static str,
     /// Its page, which must be among the routes.
     pub path: &'static str,
-    /// What that needs.
     pub needs: Needs,
 }
 

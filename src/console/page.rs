@@ -200,7 +200,6 @@ struct FailurePage<'a> {
 pub struct Sent {
     /// Where to.
     pub path: String,
-    /// Its fields.
     pub fields: Fields,
 }
 

@@ -21,9 +21,7 @@ pub struct Route {
     pub method: Method,
     /// The path, as axum writes it.
     pub path: &'static str,
-    /// What it needs.
     pub needs: Needs,
-    /// What handles it.
     pub handler: fn() -> MethodRouter<Console>,
     /// Whether a file comes with its form.
     pub has_file: bool,

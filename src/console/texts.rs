@@ -9,10 +9,8 @@ use unic_langid::LanguageIdentifier;
 /// A language of the console.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Language {
-    /// English.
     #[default]
     English,
-    /// German.
     German,
 }
 
@@ -55,7 +53,6 @@ impl Language {
     /// All of them, with the names that they have for themselves.
     pub const ALL: [(Self, &'static str); 2] = [(Self::English, "English"), (Self::German, "Deutsch")];
 
-    /// Its code.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {

@@ -96,7 +96,6 @@ pub struct Postman {
     idle: RefCell<Vec<(Instant, Connection)>>,
 }
 
-/// What is under way.
 #[derive(Default)]
 struct UnderWay {
     tasks: JoinSet<(String, String)>,

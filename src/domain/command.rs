@@ -69,7 +69,6 @@ pub enum Action {
     Create(Create),
     /// Change settings; what is None stays.
     Update {
-        /// The name.
         name: Option<String>,
         /// The low-credit threshold; `Some(None)` removes it.
         low_credit_threshold: Option<Option<DecimalAmount>>,
@@ -205,7 +204,6 @@ impl Reversal {
 pub struct OriginalEntry {
     /// The partition's sequence of it.
     pub sequence: u64,
-    /// Its kind.
     pub kind: EntryKind,
     /// What it took or gave, in units.
     pub amount: Units,
@@ -290,7 +288,6 @@ pub enum TemporaryChange {
 /// An end in time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// At an instant.
     Instant(UnixMillis),
     /// So long after the step that accepts it.
     After(Millis),

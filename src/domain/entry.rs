@@ -21,7 +21,6 @@ pub type Fingerprint = [u8; 8];
 pub struct Entry {
     /// What changed.
     pub data: EntryData,
-    /// The account.
     pub account: String,
     /// The `request_id` of the command; empty for a period close and its rounding.
     pub request_id: String,
@@ -120,7 +119,6 @@ pub enum ChargedFrom {
 /// Where a refund went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RefundedTo {
-    /// To the balance.
     Balance,
     /// Off the open bill: the unbilled amount is less.
     Unbilled,
@@ -162,7 +160,6 @@ pub struct Movement {
 }
 
 impl EntryData {
-    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> EntryKind {
         match self {
@@ -309,7 +306,6 @@ impl EntryData {
 }
 
 impl Entry {
-    /// Its kind.
     #[must_use]
     pub fn kind(&self) -> EntryKind {
         self.data.kind()
@@ -325,7 +321,6 @@ impl Entry {
 /// The settings of an account that a command sets, as sent; what is None was not set.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Settings {
-    /// The name.
     pub name: Option<String>,
     /// The low-credit threshold; `Some(None)`: removed.
     pub low_credit_threshold: Option<Option<DecimalAmount>>,

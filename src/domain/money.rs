@@ -233,7 +233,6 @@ impl DecimalAmount {
     /// The longest text that is looked at.
     pub const MAX_TEXT_BYTES: usize = 32;
 
-    /// Zero.
     pub const ZERO: DecimalAmount = DecimalAmount { mantissa: 0, scale: 0 };
 
     /// Makes the quote `mantissa * 10^-scale`.

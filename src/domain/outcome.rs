@@ -102,17 +102,13 @@ pub enum Refusal {
     TooManyDecimals = 406,
     /// An amount is larger than an account can hold.
     AmountOutOfRange = 407,
-    /// The account is closed.
     AccountClosed = 408,
-    /// The account is suspended.
     AccountSuspended = 409,
     /// There is no such reservation.
     ReservationNotFound = 410,
     /// The reservation was settled by a final debit.
     ReservationSettled = 411,
-    /// The reservation was released.
     ReservationReleased = 412,
-    /// The reservation has expired.
     ReservationExpired = 413,
     /// The account has as many open reservations as it may.
     TooManyReservations = 414,

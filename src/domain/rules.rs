@@ -45,7 +45,6 @@ pub struct StepTime {
 /// What a command touches, loaded before the step.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LoadedState<'a> {
-    /// The account.
     pub account: Option<Account>,
     /// Its profile; needed by an update only.
     pub profile: Option<&'a Profile>,
@@ -70,7 +69,6 @@ pub struct LoadedState<'a> {
 pub struct IdempotencyRecord {
     /// What was sent.
     pub fingerprint: Fingerprint,
-    /// What was decided.
     pub decision: Decision,
     /// How the reservation of that name ended, if it did other than by expiring.
     pub ended: ReservationEnd,
@@ -84,7 +82,6 @@ pub enum ReservationEnd {
     Not = 0,
     /// By a final debit.
     Settled = 1,
-    /// By a release.
     Released = 2,
 }
 

@@ -122,7 +122,6 @@ async fn list(
     Ok(v1::ListApprovalsResponse { approvals, next_page_token: next.map(token).unwrap_or_default() })
 }
 
-/// A figure that is to be set.
 struct SetFigure {
     act: GuardedAct,
     currency: Currency,

@@ -29,7 +29,6 @@ pub fn read<C: Cursor>(reader: &mut Reader, field: &str, query: &[&str], token: 
 
 /// Where a list goes on.
 pub trait Cursor: Sized {
-    /// As bytes.
     fn to_bytes(&self) -> Vec<u8>;
     /// Of bytes, if they are ones of this kind of place.
     fn from_bytes(bytes: &[u8]) -> Option<Self>;

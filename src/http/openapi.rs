@@ -8,7 +8,6 @@ use serde_json::{Map, Value, json};
 use super::methods::Methods;
 use super::transcode::is_file;
 
-/// The document.
 #[must_use]
 pub fn document(methods: &Methods) -> Value {
     let mut schemas = Schemas::default();

@@ -65,7 +65,6 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "RESOURCE_EXHAUSTED", "MESSAGE_TOO_LARGE", &detail)
     }
 
-    /// The body of it.
     #[must_use]
     pub fn into_body(self) -> Value {
         self.body

@@ -71,7 +71,6 @@ impl Backpressure {
         Self(Arc::new(Gate { partitions, bounds, ..Gate::default() }))
     }
 
-    /// The bounds.
     #[must_use]
     pub fn bounds(&self) -> JournalBounds {
         self.0.bounds

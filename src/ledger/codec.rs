@@ -40,7 +40,6 @@ pub(crate) mod flag {
     pub const CHARGED: u8 = 128;
 }
 
-/// The bytes of an account.
 pub(crate) const ACCOUNT_BYTES: usize = Moving::BYTES + Terms::BYTES + RareTerms::BYTES;
 
 /// What stands for an amount that there is not.

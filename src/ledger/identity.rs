@@ -48,7 +48,6 @@ impl FromStr for LedgerId {
 /// A ledger that was found, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// Its id.
     pub id: LedgerId,
     /// What it was created for.
     pub purpose: Purpose,

@@ -17,7 +17,6 @@ pub struct Block {
     pub previous: [u8; 16],
     /// When it was written.
     pub time: UnixMillis,
-    /// The entries.
     pub entries: Vec<Entry>,
 }
 

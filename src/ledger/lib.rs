@@ -78,7 +78,6 @@ pub struct NamePlace {
 /// An account on a page.
 #[derive(Clone, Debug)]
 pub struct ListedAccount {
-    /// Its id.
     pub id: String,
     /// The account, with a due close applied.
     pub account: Account,
@@ -88,7 +87,6 @@ pub struct ListedAccount {
     pub now: UnixMillis,
 }
 
-/// A page of accounts.
 #[derive(Clone, Debug, Default)]
 pub struct AccountPage {
     /// The accounts, with due closes applied.

@@ -8,7 +8,6 @@ use domain::money::Units;
 /// The result of a search of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Searched<T> {
-    /// What was found.
     pub found: Option<T>,
     /// Whether all was looked through that was to be. Else what was not found may be there.
     pub is_whole: bool,

@@ -209,7 +209,6 @@ impl Ledger {
 }
 
 impl Watch {
-    /// The account.
     #[must_use]
     pub fn account(&self) -> &str {
         &self.account

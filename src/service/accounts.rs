@@ -32,7 +32,6 @@ pub struct AccountEntries {
 }
 
 impl UseCases {
-    /// Which ledger this is.
     pub async fn ledger_identity(&self, context: &RequestContext) -> Result<&Identity, Error> {
         context.require_everywhere(Permission::ReadAccounts)?;
         Ok(self.ledger.identity())

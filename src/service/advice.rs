@@ -32,7 +32,6 @@ const PATIENCE_OF_REFUNDS: Duration = Duration::from_millis(100);
 /// A decision, and what to consider after it.
 #[derive(Clone, Debug)]
 pub struct Advised {
-    /// The decision.
     pub decided: Decided,
     /// The most important first.
     pub advice: Vec<Advice>,
@@ -60,7 +59,6 @@ pub enum Topic {
     EstimatedLimit,
     /// What is due lowers the usable credit.
     AmountDue,
-    /// The final bill.
     FinalBill,
     /// A limit that is still there.
     RemoveLimit,

@@ -12,7 +12,6 @@ use domain::time::Millis;
 /// A partition's journal without a reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnreadJournal {
-    /// The partition.
     pub partition: u16,
     /// The first entry that is kept.
     pub first: u64,

@@ -27,19 +27,16 @@ const PART_BYTES: u64 = 256 * 1024;
 /// How many parts are read ahead.
 const PARTS_AHEAD: usize = 4;
 
-/// A store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
     /// The billing store.
     Billing,
-    /// The ledger.
     Ledger,
 }
 
 /// A part of a store's copy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// Which store.
     pub store: Stored,
     /// The next bytes of its copy.
     pub content: Vec<u8>,

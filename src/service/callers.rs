@@ -43,7 +43,6 @@ pub struct Caller {
     pub grant: GrantEntry,
 }
 
-/// A key that was made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MadeKey {
     /// The key, as it is shown from now on.
@@ -52,7 +51,6 @@ pub struct MadeKey {
     pub text: Option<String>,
 }
 
-/// A page of callers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallerPage {
     /// By kind and name.

@@ -50,9 +50,7 @@ const TURN_BESIDE_CALLS: usize = 32;
 pub enum Charge {
     /// It was a look at an account's credit.
     Seen(Outcome),
-    /// It was decided.
     Decided(Decided),
-    /// It was a conversion.
     Converted(Advised),
     /// It could not be read.
     Unread(Error),

@@ -23,7 +23,6 @@ pub struct Decided {
     pub command: Arc<Command>,
     /// What the ledger returned, with the time by which it decided.
     pub outcome: Outcome,
-    /// The decision in it.
     pub decision: Decision,
 }
 

@@ -15,7 +15,6 @@ use domain::time::UnixMillis;
 /// The context of one request.
 #[derive(Debug)]
 pub struct RequestContext {
-    /// Who calls.
     pub caller: Arc<Principal>,
     /// Until when the caller waits, if it said so.
     pub deadline: Option<Deadline>,
@@ -34,7 +33,6 @@ pub struct RequestContext {
 /// How a request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// As gRPC.
     Grpc,
     /// As HTTP/JSON.
     Http,
@@ -45,7 +43,6 @@ pub enum Protocol {
 /// A place in a trace, as W3C Trace Context carries it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trace {
-    /// The id of the trace.
     pub trace_id: u128,
     /// The id of the caller's span.
     pub parent_id: u64,

@@ -33,7 +33,6 @@ const PAGE: usize = 200;
 /// The permanent limit to set.
 #[derive(Clone, Copy, Debug)]
 pub struct Limit {
-    /// Its amount.
     pub amount: DecimalAmount,
     /// The currency that the caller believes the account to have, if it said so.
     pub currency: Option<Currency>,
@@ -69,7 +68,6 @@ pub enum Selection {
     Filter {
         /// How names begin.
         prefix: String,
-        /// The currency.
         currency: Option<Currency>,
     },
 }
@@ -116,12 +114,10 @@ pub enum Conversion {
     },
     /// It was so already.
     Unchanged {
-        /// The account.
         account: Account,
         /// The time as of which it is shown.
         now: UnixMillis,
     },
-    /// It was refused.
     Refused(Error),
 }
 

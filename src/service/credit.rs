@@ -13,7 +13,6 @@ pub struct Credit {
     pub status: Status,
     /// Currency and decimals of the amounts.
     pub unit: Unit,
-    /// The balance.
     pub balance: Units,
     /// Postpaid charges since the last bill.
     pub unbilled: Units,
@@ -34,7 +33,6 @@ pub struct Credit {
 /// What amounts of an account are counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {
-    /// The currency.
     pub currency: Currency,
     /// The decimals of the account.
     pub decimals: u8,

@@ -33,7 +33,6 @@ pub struct BilledCharge {
 /// What an invoice billed.
 #[derive(Clone, Debug)]
 pub struct BilledCharges {
-    /// The invoice.
     pub invoice: StoredDocument,
     /// Its charges, the oldest first; the first [`MOST_CHARGES`] of them.
     pub charges: Vec<BilledCharge>,

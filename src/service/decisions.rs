@@ -47,13 +47,11 @@ pub struct Declined {
     pub at: UnixMillis,
     /// What was asked for: "debit".
     pub command: &'static str,
-    /// Its request id.
     pub request_id: Box<str>,
     /// Why: INSUFFICIENT_CREDIT, or the reason of a refusal.
     pub reason: &'static str,
     /// What could have been used then, and how much was missing, in units; `None` of a refusal.
     pub credit: Option<(Units, Units)>,
-    /// Who called.
     pub caller: Box<str>,
     /// The trace that the caller was part of.
     pub trace_id: Option<u128>,
@@ -75,7 +73,6 @@ const SUMMARY_HOLDS: Duration = Duration::from_secs(1);
 /// How often what was declined, the most frequent first.
 #[derive(Debug, Default)]
 pub(super) struct Summary {
-    /// By reason.
     pub by_reason: Vec<(&'static str, usize)>,
     /// Of those that lacked credit, by account.
     pub without_credit: Vec<(Arc<str>, usize)>,

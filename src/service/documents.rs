@@ -22,9 +22,7 @@ const RECORDS: usize = 1000;
 /// How a document is named: by the number that it was issued under, or, before that, by its id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DocumentName {
-    /// Its number.
     Number(String),
-    /// Its id.
     Id(i64),
 }
 

@@ -80,7 +80,6 @@ pub struct Error(Box<Parts>);
 /// What an error consists of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parts {
-    /// Its kind.
     pub kind: Kind,
     /// Its reason, in capitals.
     pub reason: &'static str,

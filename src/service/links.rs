@@ -26,7 +26,6 @@ const TURN_LIMIT: Duration = Duration::from_secs(5);
 /// A link, for somebody who may see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkView {
-    /// The link.
     pub link: DocumentLink,
     /// Its address; empty if it does not work, or the caller may not send documents.
     pub url: String,
@@ -57,7 +56,6 @@ impl UseCases {
         self.linked(context, billing, billing.create_link(&stored, days, change).await?, number).await
     }
 
-    /// Revokes a link.
     pub async fn revoke_document_link(&self, context: &RequestContext, id: &str, change: &Change) -> Result<(Applied, LinkView), Error> {
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;

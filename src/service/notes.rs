@@ -24,7 +24,6 @@ impl UseCases {
         Ok(self.billing(context).await?.add_note(account, text.trim(), change).await?)
     }
 
-    /// Removes a note.
     pub async fn remove_note(&self, context: &RequestContext, account: &str, id: &str, change: &Change) -> Result<Applied, Error> {
         context.require(Permission::WriteNotes, account)?;
         let change = &context.signed(change)?;

@@ -51,7 +51,6 @@ pub struct Span {
     pub last: Option<Date>,
 }
 
-/// A file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct File {
     /// Its media type.

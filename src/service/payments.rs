@@ -33,7 +33,6 @@ const PAUSE: Duration = Duration::from_millis(25);
 /// How many of an account's allocations are looked through.
 const ALLOCATIONS: usize = 200;
 
-/// A page of payments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentPage {
     /// Those received last first.
@@ -45,7 +44,6 @@ pub struct PaymentPage {
 /// A recorded payment.
 #[derive(Clone, Debug)]
 pub struct Recorded {
-    /// The decision.
     pub decided: Decided,
     /// The invoices that it pays, and how much of each; `None` if the billing store did not have it soon.
     pub allocations: Option<Vec<(String, Units)>>,
@@ -67,7 +65,6 @@ pub struct AllocateByHand {
 /// What came of it.
 #[derive(Clone, Debug)]
 pub struct AllocatedByHand {
-    /// The account.
     pub account: Account,
     /// What was done.
     pub handled: Handled,

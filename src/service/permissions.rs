@@ -198,9 +198,7 @@ pub(super) fn not_ahead(first_sent_at: Option<UnixMillis>, now: UnixMillis, requ
 enum Amounts {
     /// Nothing.
     None,
-    /// These.
     These([Option<DecimalAmount>; 2]),
-    /// All that there is.
     AllThereIs,
 }
 

@@ -6,7 +6,6 @@ use super::error::Error;
 use access::Permission;
 use billing::{AccountReceivables, JournalPosition};
 
-/// A page of receivables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivablesPage {
     /// By account.

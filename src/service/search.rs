@@ -46,7 +46,6 @@ pub struct Cursor {
     pub after: Place,
 }
 
-/// Which accounts are searched for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AccountSearch {
     /// What people know of them; empty: anything.

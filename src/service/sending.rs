@@ -18,7 +18,6 @@ use domain::time::UnixMillis;
 /// How mail is sent, and what waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendingView {
-    /// The settings.
     pub settings: SendingSettings,
     /// Since when nothing is sent because the billing store may be a copy; 0 if it goes on.
     pub held_since: UnixMillis,
@@ -38,7 +37,6 @@ pub struct MailQuery {
 /// A document to be sent by hand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SendByHand {
-    /// Its number.
     pub number: String,
     /// To whom; empty if to those of its account.
     pub recipients: Vec<String>,

@@ -43,7 +43,6 @@ const NAME_RULE: &str = "must be 1 to 64 characters out of A-Z a-z 0-9 . _ - @ +
 /// How many users are listed at most.
 pub const MAX_LISTED: usize = 1_000;
 
-/// A user.
 #[derive(Clone, Debug)]
 pub struct User {
     /// The name: the actor in the journal.
@@ -65,9 +64,7 @@ pub struct User {
 /// By what somebody signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// A password.
     Password,
-    /// A link.
     Link,
     /// An identity provider.
     Provider,
@@ -94,7 +91,6 @@ impl Way {
 /// What has begun, and what the browser has to keep of it.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// A session.
     Session(String),
     /// A code of the second factor is still to come.
     AwaitsCode(String),

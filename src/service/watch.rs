@@ -26,7 +26,6 @@ pub const RENEWAL: Duration = Duration::from_secs(15);
 /// An account's credit, and what changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CreditChange {
-    /// The credit.
     pub credit: Credit,
     /// Whether usable credit is below the account's threshold.
     pub is_low: bool,

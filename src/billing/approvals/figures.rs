@@ -14,9 +14,7 @@ use domain::money::DecimalAmount;
 /// A figure: what is above it needs approval.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Figure {
-    /// Of which act.
     pub act: GuardedAct,
-    /// In which currency.
     pub currency: Currency,
     /// Up to which amount it needs none.
     pub above: DecimalAmount,

@@ -18,7 +18,6 @@ pub const UNKNOWN_CREDIT: i64 = 0;
 /// An invoice, with what it lacks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payable {
-    /// The document.
     pub document: i64,
     /// Its number, if it has one by now.
     pub number: String,
@@ -37,7 +36,6 @@ pub struct Payable {
 pub struct Credit {
     /// The account's number of its entry.
     pub sequence: i64,
-    /// Its request id.
     pub request_id: String,
     /// When it was accepted.
     pub time: UnixMillis,

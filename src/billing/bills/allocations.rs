@@ -47,7 +47,6 @@ const ACCOUNTS_AT_ONCE: i64 = 200;
 /// An allocation as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocationRow {
-    /// The account.
     pub account: String,
     /// The account's number of the entry that led to it.
     pub sequence: i64,

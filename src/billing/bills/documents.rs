@@ -27,7 +27,6 @@ pub enum DocumentState {
     Held,
 }
 
-/// A document as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredDocument {
     /// Its place: unique, and the same for ever.
@@ -40,7 +39,6 @@ pub struct StoredDocument {
     pub waits_for: String,
     /// Whether it is a draft that waits for somebody to approve it.
     pub needs_approval: bool,
-    /// The document.
     pub document: Document,
     /// What is not paid of it.
     pub open_amount: Units,

@@ -69,7 +69,6 @@ pub struct Refund {
 /// A bill that a period's end or a conversion has cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CutBill {
-    /// The account.
     pub account: String,
     /// In what it is kept.
     pub denomination: Denomination,
@@ -99,7 +98,6 @@ pub struct CutBill {
     pub open: Units,
     /// The totals of its entries.
     pub totals: Vec<Total>,
-    /// Its refunds.
     pub refunds: Vec<Refund>,
     /// Corrections by hand within it.
     pub adjustments: Vec<Adjustment>,
@@ -108,7 +106,6 @@ pub struct CutBill {
 /// A document without number, date and parties.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
-    /// The document.
     pub document: Document,
     /// Why it is held back; empty if it is not.
     pub held_reason: String,
@@ -232,7 +229,6 @@ fn added(amounts: impl Iterator<Item = Units>) -> Units {
 /// A charge that is a bill of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SingleCharge {
-    /// The account.
     pub account: String,
     /// In what it is kept.
     pub denomination: Denomination,
@@ -274,7 +270,6 @@ impl SingleCharge {
 /// A refund of what an earlier invoice billed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreditNote {
-    /// The account.
     pub account: String,
     /// In what it is kept.
     pub denomination: Denomination,

@@ -45,10 +45,8 @@ pub struct DocumentFilter {
     pub scope: Option<Scope>,
 }
 
-/// A page of documents.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentPage {
-    /// The documents.
     pub documents: Vec<StoredDocument>,
     /// Whether the text was only compared with how numbers and names begin.
     pub compared_beginnings: bool,

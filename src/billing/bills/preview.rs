@@ -13,7 +13,6 @@ use crate::store::Columns;
 use crate::{Billing, BillingError, issuer, items};
 use domain::time::UnixMillis;
 
-/// The coming document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ComingDocument {
     /// As it would be issued; `None` if so far there is nothing to say.

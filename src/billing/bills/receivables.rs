@@ -53,9 +53,7 @@ const SET_ASIDE: Table = Table {
 /// What an account owes, by age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountReceivables {
-    /// The account.
     pub account: String,
-    /// Its name.
     pub name: String,
     /// ISO 4217.
     pub currency: String,

@@ -31,7 +31,6 @@ pub(super) struct Terms<'a> {
 /// The tax of a document.
 #[derive(Debug, Default)]
 pub(super) struct Taxes {
-    /// In what it charges.
     pub charged: Vec<TaxLine>,
     /// In what was already deducted, of an invoice.
     pub deducted: Vec<TaxLine>,

@@ -23,7 +23,6 @@ use ledger::{Ledger, LedgerError};
 pub struct Reapplied {
     /// The entry.
     pub id: String,
-    /// Its account.
     pub account: String,
     /// What it was.
     pub kind: EntryKind,

@@ -14,7 +14,6 @@ pub struct Cover {
     pub language: &'static str,
     /// What the document is called.
     pub title: String,
-    /// Who has issued it.
     pub issuer: String,
     /// On the link to its PDF.
     pub download: String,

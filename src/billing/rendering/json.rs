@@ -14,7 +14,6 @@ use domain::time::UnixMillis;
 /// The name of this layout.
 const FORMAT: &str = "tollgate.document/2";
 
-/// The document.
 #[derive(Serialize)]
 struct DocumentForm<'a> {
     /// "tollgate.document/2".

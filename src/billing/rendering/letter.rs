@@ -27,11 +27,8 @@ pub struct Enclosure {
 /// What a letter is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LetterKind {
-    /// An invoice.
     Invoice,
-    /// A statement.
     Statement,
-    /// A credit note.
     CreditNote,
     /// The receipt of a payment.
     Receipt,
@@ -64,7 +61,6 @@ impl LetterKind {
         Self::ALL.iter().copied().find(|kind| kind.name() == name)
     }
 
-    /// That of a document.
     #[must_use]
     pub fn of_document(kind: DocumentKind) -> Self {
         match kind {
@@ -75,12 +71,9 @@ impl LetterKind {
     }
 }
 
-/// A letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Letter {
-    /// Its language.
     pub language: &'static str,
-    /// Its subject.
     pub subject: String,
     /// What templates may fill in, by its name.
     facts: BTreeMap<&'static str, String>,
@@ -98,7 +91,6 @@ pub struct Letter {
 pub struct Written {
     /// The subject: one line.
     pub subject: String,
-    /// As text.
     pub text: String,
     /// As a page.
     pub html: String,
@@ -337,7 +329,6 @@ impl Letter {
         letter
     }
 
-    /// As text.
     #[must_use]
     pub fn text(&self) -> String {
         let [label, amount, note] = &self.summary;

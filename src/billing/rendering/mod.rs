@@ -37,7 +37,6 @@ pub struct Imprint {
     pub issuer: Issuer,
     /// Whom it is for.
     pub customer: Party,
-    /// The account.
     pub account: String,
     /// In what its amounts are.
     pub money: Denomination,

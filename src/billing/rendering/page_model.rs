@@ -18,7 +18,6 @@ pub struct Sheet {
     pub number: String,
     /// What cut the bill, if it was not the end of the period; else empty.
     pub subtitle: String,
-    /// Who issues it.
     pub issuer: PartyBlock,
     /// The issuer's picture.
     pub logo: Option<Logo>,
@@ -73,7 +72,6 @@ impl Vocabulary {
 /// A name with an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PartyBlock {
-    /// The name.
     pub name: String,
     /// The postal address.
     pub address: Vec<String>,
@@ -161,7 +159,6 @@ pub struct Line {
     pub amount: Figure,
 }
 
-/// A sum.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sum {
     /// "Total".

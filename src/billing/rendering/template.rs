@@ -28,9 +28,7 @@ const FUEL: u64 = 50_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MailTemplate {
-    /// Of the subject.
     pub subject: String,
-    /// Of the text.
     pub text: String,
     /// Of the page.
     pub html: String,
@@ -114,7 +112,6 @@ fn values(letter: &Letter, usual: &Written) -> Value {
     Value::from_pairs(facts.chain(more.map(|(name, value)| (name.to_owned(), value))))
 }
 
-/// The text as a page.
 #[derive(askama::Template)]
 #[template(path = "letter_of_text.html", config = "rendering/askama.toml")]
 struct PageOfText<'a> {

@@ -39,7 +39,6 @@ impl Texts {
         self.language
     }
 
-    /// A text.
     pub(super) fn text(&self, name: &str) -> String {
         self.with(name, &[])
     }

@@ -25,7 +25,6 @@ pub enum Slice {
     Broken(i64),
 }
 
-/// The chains.
 pub async fn chains(store: &Store) -> Result<Vec<i64>, BillingError> {
     let rows = sqlx::query("SELECT chain FROM audit_chains ORDER BY chain").fetch_all(store.pool()).await?;
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()

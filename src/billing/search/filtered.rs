@@ -40,9 +40,7 @@ pub enum OrderBy {
     Name,
     /// Usable credit, now.
     UsableCredit,
-    /// The balance.
     Balance,
-    /// The amount due.
     AmountDue,
 }
 
@@ -64,7 +62,6 @@ pub struct Query<'a> {
     pub comparison: Comparison,
     /// Which of them.
     pub filter: Filter,
-    /// In which order.
     pub order: Order,
     /// Only these.
     pub scope: Option<&'a Scope>,

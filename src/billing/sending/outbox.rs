@@ -40,13 +40,10 @@ pub(super) const MAILS: Table = Table {
 
 /// A document that was just issued.
 pub(crate) struct IssuedDocument<'a> {
-    /// Its id.
     pub id: i64,
     /// Its digest in its series.
     pub digest: String,
-    /// The account.
     pub account: &'a str,
-    /// Of what kind.
     pub kind: DocumentKind,
     /// The address of its billing details.
     pub email: &'a str,
@@ -77,7 +74,6 @@ impl Subject<'_> {
         hasher.finalize().to_hex().chars().take(40).collect()
     }
 
-    /// A row of it.
     pub fn row<'r>(&self, recipient: &str, state: MailState, detail: &str, now: UnixMillis) -> Vec<Value<'r>> {
         vec![
             self.id(recipient).into(),
@@ -143,7 +139,6 @@ pub(crate) async fn put_documents(
 
 /// A payment that was just taken in.
 pub(crate) struct TakenPayment<'a> {
-    /// The account.
     pub account: &'a str,
     /// The account's number of it.
     pub sequence: i64,

@@ -15,12 +15,10 @@ use domain::time::UnixMillis;
 /// How many versions are listed.
 const LISTED: i64 = 50;
 
-/// A version of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateVersion {
     /// Of which kind of mail.
     pub kind: LetterKind,
-    /// In which language.
     pub language: String,
     /// Its number, from 1 on.
     pub version: i64,

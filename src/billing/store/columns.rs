@@ -8,7 +8,6 @@ use domain::time::UnixMillis;
 
 /// Reads a column as what it means.
 pub trait Columns {
-    /// An instant.
     fn instant(&self, column: impl ColumnIndex<AnyRow>) -> Result<UnixMillis, sqlx::Error>;
 
     /// An amount.

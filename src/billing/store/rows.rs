@@ -27,7 +27,6 @@ const SQLITE_ROWS: usize = 64;
 pub enum Type {
     /// BIGINT.
     Number,
-    /// TEXT.
     Text,
 }
 
@@ -38,7 +37,6 @@ pub enum Value<'a> {
     Number(i64),
     /// BIGINT, or NULL.
     Optional(Option<i64>),
-    /// TEXT.
     Text(Cow<'a, str>),
 }
 
@@ -85,7 +83,6 @@ impl From<String> for Value<'_> {
 /// A table, or a part of its columns.
 #[derive(Debug)]
 pub struct Table {
-    /// Its name.
     pub name: &'static str,
     /// Its columns, in the order of the values of a row.
     pub columns: &'static [(&'static str, Type)],

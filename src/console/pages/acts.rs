@@ -40,7 +40,6 @@ pub struct Of {
     of: String,
 }
 
-/// The page.
 #[derive(Template)]
 #[template(path = "act.html")]
 struct ActPage {
@@ -65,7 +64,6 @@ struct ActPage {
 pub struct Suggested {
     /// The limit as it is typed; empty if there is no history.
     pub typed: String,
-    /// The limit.
     pub limit: String,
     /// The months, and what counted of each.
     pub months: Vec<(String, String)>,

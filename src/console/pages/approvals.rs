@@ -310,7 +310,6 @@ fn limits(locale: &Locale, limit: &LimitChange, currency: Currency) -> Vec<(&'st
     permanent.into_iter().chain(temporary).collect()
 }
 
-/// Approves it.
 pub async fn approve(
     State(console): State<Console>,
     visitor: Visitor,

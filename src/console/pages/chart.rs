@@ -10,17 +10,14 @@ use service::credit_history::CreditHistory;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 200.0;
 
-/// A chart.
 pub struct Chart {
     /// The line, and the area between it and zero, as paths of SVG.
     pub line: String,
-    /// The area.
     pub area: String,
     /// Where zero is.
     pub zero: String,
     /// The amounts at the top and at the bottom.
     pub highest: String,
-    /// The lowest.
     pub lowest: String,
     /// The first and the last day.
     pub from: String,

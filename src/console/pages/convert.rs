@@ -55,7 +55,6 @@ struct Convert {
     currency: String,
 }
 
-/// What changes.
 struct Change {
     usable_before: String,
     usable_after: String,

@@ -48,7 +48,6 @@ pub struct Wanted {
     before: Option<u64>,
 }
 
-/// A row.
 pub struct Row {
     /// When.
     pub at: String,

@@ -59,7 +59,6 @@ pub struct Wanted {
     /// Behind which document the page begins.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     after: String,
-    /// What was done.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     done: String,
 }
@@ -98,7 +97,6 @@ struct Invoices {
     wrong: Vec<Wrong>,
 }
 
-/// A row.
 struct Row {
     id: String,
     href: String,

@@ -61,7 +61,6 @@ struct Mails {
     may_see_settings: bool,
 }
 
-/// One mail.
 #[derive(Template)]
 #[template(path = "mail.html")]
 struct OneMail {
@@ -83,7 +82,6 @@ pub struct Row {
     pub kind: &'static str,
     /// The number of its document; empty if it is about none.
     pub number: String,
-    /// The account.
     pub account: String,
     /// The address of its organization's page.
     pub organization: String,

@@ -39,7 +39,6 @@ pub struct Wanted {
 
 /// A note, as it is shown.
 pub struct Row {
-    /// Its id.
     pub id: String,
     /// When it was added.
     pub at: String,
@@ -47,7 +46,6 @@ pub struct Row {
     pub machine: String,
     /// Who added it.
     pub actor: String,
-    /// Its lines.
     pub lines: Vec<String>,
     /// The request of a form that removes it.
     pub request: String,

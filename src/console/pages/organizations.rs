@@ -97,7 +97,6 @@ struct Column {
     sort: &'static str,
 }
 
-/// A row.
 struct Row {
     id: String,
     href: String,
@@ -114,7 +113,6 @@ struct Row {
     is_low: bool,
 }
 
-/// What was found.
 struct Found {
     accounts: Vec<ListedAccount>,
     way: Way,

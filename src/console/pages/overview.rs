@@ -35,7 +35,6 @@ const STREAMS: usize = 64;
 
 static PLACES: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(STREAMS)));
 
-/// The page.
 #[derive(Template)]
 #[template(path = "overview.html")]
 struct OverviewPage {

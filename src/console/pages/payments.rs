@@ -65,7 +65,6 @@ struct Payments {
     can_import: bool,
 }
 
-/// A row.
 struct Row {
     href: String,
     account: String,
@@ -80,7 +79,6 @@ struct Row {
     reversed: String,
 }
 
-/// One payment.
 #[derive(Template)]
 #[template(path = "payment.html")]
 struct OnePayment {

@@ -58,7 +58,6 @@ struct Receivables {
     position: Vec<(u16, u64)>,
 }
 
-/// A row.
 struct Row {
     id: String,
     name: String,

@@ -30,7 +30,6 @@ use service::error::{Error, Kind};
 pub struct Form {
     /// What is in it.
     pub fields: Fields,
-    /// What is wrong.
     pub wrong: Vec<Wrong>,
     /// Why it was refused; empty if it was not.
     pub refused: String,

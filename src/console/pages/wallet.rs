@@ -17,11 +17,9 @@ pub struct Part {
     pub from: i64,
     /// How wide it is.
     pub width: i64,
-    /// Its amount.
     pub amount: String,
 }
 
-/// The wallet.
 pub struct Wallet {
     /// The key of the mode's name.
     pub mode: &'static str,
@@ -29,17 +27,13 @@ pub struct Wallet {
     pub status: &'static str,
     /// The figures.
     pub usable: String,
-    /// Balance.
     pub balance: String,
     /// Credit limit.
     pub limit: String,
     /// When a temporary limit ends; empty if there is none.
     pub limit_ends: String,
-    /// What is unbilled.
     pub unbilled: String,
-    /// What is reserved.
     pub reserved: String,
-    /// What is due.
     pub due: String,
     /// Whether something is due.
     pub is_due: bool,

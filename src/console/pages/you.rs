@@ -35,7 +35,6 @@ struct You {
     wrong: Vec<Wrong>,
 }
 
-/// What was done.
 #[derive(Deserialize)]
 pub struct Done {
     /// The key of a text.

@@ -9,7 +9,6 @@ use crate::time::UnixMillis;
 /// due: money that is to be paid exists in minor units only. Each rounding has an entry of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cut {
-    /// The bill.
     pub bill: u32,
     /// The end of its period.
     pub boundary: UnixMillis,

@@ -242,7 +242,6 @@ pub async fn go_on(
     Ok(v1::GoOnSendingResponse { dropped, replayed: applied == Applied::Before })
 }
 
-/// A mail.
 fn mail(mail: Mail) -> v1::Mail {
     let at = |at: UnixMillis| at.known().map(instant);
     v1::Mail {

@@ -153,7 +153,6 @@ fn operator(actor: String, reason: String) -> Option<v1::Operator> {
     (!actor.is_empty() || !reason.is_empty()).then_some(v1::Operator { actor, reason })
 }
 
-/// A payment.
 fn payment(found: Payment, clock: &Clock) -> v1::Payment {
     let amount = |units| format_units(units, found.decimals, found.minor_digits);
     let kind = if found.kind == EntryKind::ToppedUp { v1::EntryKind::ToppedUp } else { v1::EntryKind::PaymentRecorded };

@@ -26,7 +26,6 @@ pub struct Listing {
     pub filter: DocumentFilter,
     /// How many.
     pub count: usize,
-    /// After which.
     pub after: Option<i64>,
     /// What page tokens are bound to.
     pub query: Vec<String>,
@@ -133,7 +132,6 @@ pub fn document_name(reader: &mut Reader, number: String, id: String) -> Documen
     }
 }
 
-/// The id of a document.
 pub fn document_id(reader: &mut Reader, field: &str, text: &str) -> i64 {
     id_of(text).unwrap_or_else(|| {
         reader.refuse(field, "must be the document_id of a document, such as 0-42");

@@ -223,7 +223,6 @@ fn month(month: &MonthOfCharges, counted: i64, account: &Account) -> v1::MonthOf
     }
 }
 
-/// A usage record.
 #[must_use]
 pub fn usage_record(record: UsageRecord) -> v1::UsageRecord {
     let money = |units| {

@@ -48,7 +48,6 @@ pub async fn set_issuer(
     Ok(v1::SetIssuerResponse { replayed: applied == Applied::Before })
 }
 
-/// The rates of tax.
 pub async fn list_tax_rates(
     use_cases: &UseCases,
     context: &RequestContext,

@@ -99,7 +99,6 @@ impl Reader {
         Command { account, request_id, first_sent_at: None, currency: self.currency, action, metadata: Metadata::default() }
     }
 
-    /// The id of an account.
     pub fn account_id(&mut self, text: String) -> String {
         let is_plain = |byte: u8| is_word(byte) || byte == b'@';
         let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());

@@ -14,7 +14,6 @@ use crate::service::credit::Credit;
 use crate::service::payments::Recorded;
 use crate::service::watch::{CreditChange, Crossing};
 
-/// An instant.
 #[must_use]
 pub fn instant(at: UnixMillis) -> Timestamp {
     let millis = at.get();
@@ -42,7 +41,6 @@ pub fn mode(mode: Mode) -> v1::PaymentMode {
     }
 }
 
-/// A status.
 #[must_use]
 pub fn status(status: Status) -> v1::AccountStatus {
     match status {

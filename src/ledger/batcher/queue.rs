@@ -36,7 +36,6 @@ pub struct Queue {
 
 /// What goes into a batch.
 pub struct Taken {
-    /// Its commands.
     pub commands: Vec<PreparedCommand>,
     /// Who waits for the answer to each.
     pub callers: Vec<Caller>,

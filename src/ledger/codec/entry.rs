@@ -12,9 +12,7 @@ use domain::time::UnixMillis;
 /// An entry's data, as stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EntryNumbers {
-    /// Its kind.
     pub kind: EntryKind,
-    /// Its amount.
     pub amount: Units,
     /// Two more numbers of a created account, a charge, a refund, a reversal, limits, a reservation or a gap.
     pub details: [i64; 2],

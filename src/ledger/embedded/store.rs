@@ -87,7 +87,6 @@ pub(super) struct Store {
 struct AccountLog {
     /// How many records.
     count: usize,
-    /// Of which accounts.
     accounts: HashSet<String>,
 }
 

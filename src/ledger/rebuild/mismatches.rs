@@ -6,7 +6,6 @@
 pub struct Inconsistency {
     /// The partition's sequence of the entry.
     pub sequence: u64,
-    /// The account.
     pub account: String,
     /// What differs, for people.
     pub what: String,

@@ -62,9 +62,7 @@ pub struct Manner {
 /// A script's answer, and how many replicas have what it wrote, if that was asked.
 #[derive(Debug)]
 pub struct Ran {
-    /// The answer.
     pub answer: Value,
-    /// The replicas.
     pub replicas: Option<u64>,
 }
 

@@ -137,7 +137,6 @@ impl PartitionKeys {
     }
 }
 
-/// The keys of a store.
 #[derive(Clone, Debug)]
 pub struct StoreKeys {
     /// In which it says what it is: written last, so that a store with it is whole.

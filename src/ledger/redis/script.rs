@@ -53,7 +53,6 @@ const SWEEP_FILES: &str = concat!(include_str!("lua/aliases.lua"), include_str!(
 
 /// A script as Redis gets it, hashed once.
 pub struct Script {
-    /// Its text.
     pub text: String,
     /// The SHA-1 of its text, as EVALSHA takes it.
     pub hash: String,

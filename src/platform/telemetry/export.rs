@@ -15,7 +15,6 @@ use crate::config::TelemetryOptions;
 /// How long one export may take, where the environment does not say otherwise.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is exported.
 pub struct Export {
     traces: Option<SdkTracerProvider>,
     metrics: Option<SdkMeterProvider>,

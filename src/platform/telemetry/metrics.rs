@@ -65,7 +65,6 @@ struct PartitionLabels {
 /// The metrics of this process.
 pub struct Metrics {
     registry: Registrar,
-    /// Of calls.
     pub calls: CallMetrics,
     /// Of what became of commands.
     pub decisions: DecisionMetrics,
@@ -78,7 +77,6 @@ pub struct Metrics {
     aggregated: Counter,
     /// Of the aggregator's work and its store.
     pub aggregation: AggregationMetrics,
-    /// Of Redis.
     pub redis: RedisMetrics,
     process: ProcessMetrics,
     lag_entries: Family<PartitionLabels, Gauge>,
@@ -97,7 +95,6 @@ pub struct Metrics {
     pub approvals: ApprovalMetrics,
     /// What is no longer kept.
     pub retention: RetentionMetrics,
-    /// Of mail.
     pub mail: MailMetrics,
     discarded: Family<PartitionLabels, Counter>,
     ahead: Family<PartitionLabels, Gauge<f64, AtomicU64>>,
@@ -109,7 +106,6 @@ pub struct Metrics {
     log_dropped: Counter,
     /// Of connections, and who is let in.
     pub connections: ConnectionMetrics,
-    /// Of callers.
     pub callers: CallerMetrics,
     longest_poll: Gauge<f64, AtomicU64>,
     longest_poll_nanos: AtomicU64,

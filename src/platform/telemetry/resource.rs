@@ -29,7 +29,6 @@ pub fn other_protocol(signal: &str) -> Option<(String, String)> {
     (protocol != "grpc").then_some((name, protocol))
 }
 
-/// This process.
 pub fn of_process() -> Resource {
     let from_environment = Resource::builder().build();
     let instance = format!("{:032x}", rand::random::<u128>());

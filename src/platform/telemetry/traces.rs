@@ -87,9 +87,7 @@ fn ratio(options: &TelemetryOptions, environment: impl Fn(&str) -> Option<String
 /// A span's place: its trace, and itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The id of the trace.
     pub trace_id: u128,
-    /// The id of the span.
     pub span_id: u64,
 }
 
@@ -165,7 +163,6 @@ impl Span {
         Some(SAMPLED.get()?.start(name, kind, Vec::new(), &parent))
     }
 
-    /// Its place.
     #[must_use]
     pub fn place(&self) -> Place {
         Place::of(self.0.span().span_context())

@@ -85,7 +85,6 @@ enum Lines {
     Stderr,
 }
 
-/// What was refused.
 #[derive(Clone, Debug)]
 pub struct Refused<'a> {
     /// The reason, in capitals.

@@ -36,7 +36,6 @@ pub(super) const TRY_ENDS_AFTER: Millis = 5 * 60 * 1000;
 /// Which invoice or account a person says that a line is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The account.
     pub account: String,
     /// The invoice; empty for the oldest ones.
     pub invoice: String,
@@ -51,7 +50,6 @@ pub enum Booked {
     Before(BookedLine),
     /// Somebody began to book it on another account; nothing is known to be booked.
     Begun(BookedLine),
-    /// It was refused.
     Refused(Error),
 }
 

@@ -37,7 +37,6 @@ pub enum Proposal {
 /// An invoice that a line may pay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Matched {
-    /// The invoice.
     pub invoice: OpenInvoice,
     /// Whether the line is exactly what is open.
     pub is_exact: bool,

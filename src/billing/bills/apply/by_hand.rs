@@ -30,7 +30,6 @@ pub enum Act {
 /// A request of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByHand {
-    /// The account.
     pub account: String,
     /// The caller's name for it.
     pub request_id: String,

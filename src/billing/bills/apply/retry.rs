@@ -34,7 +34,6 @@ const BEHIND: i64 = 8;
 pub struct Retried {
     /// The document.
     pub id: i64,
-    /// Its account.
     pub account: String,
     /// Why it is still held back; empty if it is good, and waits for its number.
     pub held_reason: String,

@@ -61,7 +61,6 @@ pub(super) enum Face {
     Bold,
 }
 
-/// The fonts.
 pub struct Fonts {
     regular: Typeface,
     bold: Typeface,

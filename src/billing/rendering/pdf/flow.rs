@@ -114,7 +114,6 @@ impl Flow {
         self.header = None;
     }
 
-    /// The pages.
     pub(super) fn into_pages(self) -> Vec<Vec<Mark>> {
         self.pages
     }

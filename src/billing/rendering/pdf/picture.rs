@@ -26,7 +26,6 @@ pub(super) fn size_on_paper(logo: &Logo) -> (f32, f32) {
     (width * scale, height * scale)
 }
 
-/// Draws it.
 pub(super) fn draw(surface: &mut Surface<'_>, image: Image, x: f32, y: f32, width: f32, height: f32) {
     if let Some(size) = Size::from_wh(width, height) {
         surface.push_transform(&Transform::from_translate(x, y));

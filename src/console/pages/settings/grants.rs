@@ -11,7 +11,6 @@ const LONGEST_ID: usize = 128;
 
 /// A role that can be given.
 pub struct Role {
-    /// Its name.
     pub name: String,
     /// What it is for.
     pub help: String,

@@ -39,7 +39,6 @@ pub struct Wanted {
     item: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     language: String,
-    /// What was done.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     done: String,
 }

@@ -37,7 +37,6 @@ pub struct Wanted {
     /// The name of the one that is shown.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     name: String,
-    /// What was done.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     done: String,
 }

@@ -39,7 +39,6 @@ struct Row {
     changed: String,
 }
 
-/// One template.
 #[derive(Template)]
 #[template(path = "settings/template.html")]
 struct OneTemplate {

@@ -15,7 +15,6 @@ struct LimitLabels {
 /// What a process has no more of: calls at once, open streams, open watches.
 pub const OVERLOADS: [&str; 3] = ["requests", "streams", "watches"];
 
-/// Callers.
 #[derive(Default)]
 pub struct CallerMetrics {
     over: Gauge,

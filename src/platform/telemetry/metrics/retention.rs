@@ -26,7 +26,6 @@ impl RetentionMetrics {
         registry.register("tollgate_retention_fails", "Whether they cannot be dropped, again and again", self.fails.clone());
     }
 
-    /// Counts what was dropped.
     pub fn count_dropped(&self, what: &'static str, count: u64) {
         self.dropped.get_or_create_owned(&WhatLabels { what }).inc_by(count);
     }

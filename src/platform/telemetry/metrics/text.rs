@@ -33,7 +33,6 @@ impl TextFormat {
         if open_metrics > 0.0 && open_metrics >= plain { Self::OpenMetrics } else { Self::Classic }
     }
 
-    /// Its media type.
     #[must_use]
     pub fn media_type(self) -> &'static str {
         match self {
