@@ -271,7 +271,7 @@ impl Provider {
         Ok(discovered)
     }
 
-    /// Has the provider give its token for a code.
+    /// Exchanges a code for the provider's token.
     async fn redeem(&self, discovered: &Discovered, secret: &str, code: &str) -> Result<String, ProviderError> {
         let url = https::url("token_endpoint", &discovered.token_endpoint).map_err(ProviderError::Away)?;
         let ProviderSettings { client_id, client_secret, redirect_url, tls, .. } = &self.settings;

@@ -1,4 +1,4 @@
-//! What is said where the time of a partition is ahead of the clock, as after a Redis or a machine whose clock was fast for a while.
+//! Log messages where the time of a partition is ahead of the clock, as after a Redis or a machine whose clock was fast for a while.
 //!
 //! Such a time stands until the clock has caught up. Charges go on, but what ends by time (reservations, limits, periods) ends late: so it
 //! is said, and where it is more than a minute, the service does not count as ready unless an operator says that it shall.
@@ -17,7 +17,7 @@ const TOLERATED: Millis = 2_000;
 /// From where on the service is not ready.
 const SERVED: Millis = 60_000;
 
-/// How often the same is said again.
+/// How often the same message is repeated.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
 
 /// What was said of the partitions.

@@ -198,7 +198,7 @@ async fn probe_billing(plan: &LaneContext) {
     }
 }
 
-/// Looks how full the journals are, and whether they are aggregated, for ever.
+/// Looks how full the journals are, and whether they are aggregated, in a loop.
 async fn watch_journal(plan: &LaneContext, ledger: &Ledger, spans: &Spans, aggregation: Option<&Aggregation>) {
     let mut looks = interval(JOURNAL_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

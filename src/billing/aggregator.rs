@@ -312,7 +312,7 @@ async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     }
 }
 
-/// Waits; answers whether it was told to stop.
+/// Waits; returns whether it was told to stop.
 pub(super) async fn pause(duration: Duration, stopped: &mut watch::Receiver<bool>) -> bool {
     tokio::select! {
         () = sleep(duration) => false,

@@ -189,7 +189,7 @@ fn unlocked(store: &Store, wanted: &str, count: u16) -> String {
     format!("SELECT partition FROM partitions WHERE {wanted} ORDER BY partition LIMIT {count} {lock}")
 }
 
-/// Prolongs a process's leases; answers the partitions and fences that are still its own. One that a step is under way in is prolonged by
+/// Renews a process's leases; returns the partitions and fences that are still its own. One that a step is under way in is renewed by
 /// that step: until it has ended, nobody can claim it.
 pub async fn renew(store: &Store, owner: &str, lease: Millis) -> Result<Vec<(u16, i64)>, BillingError> {
     let own = unlocked(store, "owner = $2", u16::MAX);

@@ -305,7 +305,7 @@ pub fn touched(records: &[Record]) -> (BTreeSet<&str>, BTreeSet<TotalKey>) {
 }
 
 impl Projection {
-    /// Takes in records, in journal order, and has each name the one before it of its account; answers the totals that changed.
+    /// Takes in records, in journal order, and has each name the one before it of its account; returns the totals that changed.
     pub fn take(&mut self, records: &mut [Record]) -> Result<BTreeSet<TotalKey>, JournalFault> {
         let mut changed = BTreeSet::new();
         for record in records {

@@ -151,7 +151,7 @@ pub fn by_rate(parts: &[Part], total: Option<Units>, digits: Digits) -> Vec<TaxL
     lines
 }
 
-/// Has the lines add up to the total: each is rounded down, and what is missing goes to the largest remainders.
+/// Makes the lines add up to the total: each is rounded down, and what is missing goes to the largest remainders.
 fn split(lines: &mut [TaxLine], total: Units, minor_unit: Units) {
     let mut remainders = Vec::with_capacity(lines.len());
     for (place, line) in lines.iter_mut().enumerate() {

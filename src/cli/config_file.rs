@@ -138,7 +138,7 @@ fn text(value: &Value) -> anyhow::Result<String> {
     }
 }
 
-/// Has the command line's own parser look at a value.
+/// Checks a value by the command line's own parser.
 fn check(argument: &Arg, value: &str) -> anyhow::Result<()> {
     if matches!(argument.get_action(), ArgAction::SetTrue) {
         ensure!(["true", "false"].contains(&value), "must be true or false");

@@ -62,7 +62,7 @@ pub fn mode_name(mode: PaymentMode) -> &'static str {
     }
 }
 
-/// What an account lets happen, for people.
+/// The status of an account, for people.
 pub fn status_name(status: AccountStatus) -> &'static str {
     match status {
         AccountStatus::Unspecified => "unknown",

@@ -1,4 +1,4 @@
-//! Why a command did not do what it was told, and what the process exits with.
+//! Errors of commands, and exit codes.
 //!
 //! | exit code | what it means |
 //! | --- | --- |

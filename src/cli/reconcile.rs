@@ -305,7 +305,7 @@ async fn show_held(billing: &Billing) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Has the partitions go on whose stop has no cause any more; the others stay as they are.
+/// Resumes the partitions whose stop has no cause any more; the others stay as they are.
 async fn resume(billing: &Billing, differences: &[Difference], decision: &Decision) -> anyhow::Result<ExitCode> {
     let mut code = ExitCode::SUCCESS;
     for difference in differences {

@@ -46,7 +46,7 @@ fn value(name: &str, headers: &HeaderMap) -> Option<String> {
     own.next().map(|(_, value)| value.to_owned()).filter(|value| value.len() <= MAX_SECRET)
 }
 
-/// Has the browser keep a session.
+/// Sets the cookie of a session.
 #[must_use]
 pub fn kept(site: &Site, secret: &str) -> Option<HeaderValue> {
     cookie(site, &site.cookie(), secret, SESSION_WHOLE.as_secs())
@@ -58,13 +58,13 @@ pub fn kept_awaiting(site: &Site, secret: &str) -> Option<HeaderValue> {
     cookie(site, &awaiting_cookie(site), secret, AWAITING_SECONDS)
 }
 
-/// Has the browser forget that.
+/// Deletes that cookie.
 #[must_use]
 pub fn forgotten_awaiting(site: &Site) -> Option<HeaderValue> {
     cookie(site, &awaiting_cookie(site), "", 0)
 }
 
-/// Has the browser keep, while it is away at the identity provider, what is known of it when it comes back: a secret, and where to go.
+/// Sets the cookie for the time that the browser is at the identity provider: a secret, and where to go afterwards.
 #[must_use]
 pub fn kept_away(site: &Site, secret: &str, to: &str) -> Option<HeaderValue> {
     let to = if to.len() > MAX_PATH { "/" } else { to };
@@ -80,7 +80,7 @@ pub fn away(site: &Site, headers: &HeaderMap) -> Option<(String, String)> {
     Some((secret.to_owned(), to)).filter(|(secret, _)| !secret.is_empty())
 }
 
-/// Has the browser forget that.
+/// Deletes that cookie.
 #[must_use]
 pub fn forgotten_away(site: &Site) -> Option<HeaderValue> {
     cookie(site, &away_cookie(site), "", 0)
@@ -90,7 +90,7 @@ fn away_cookie(site: &Site) -> String {
     format!("{}-provider", site.cookie())
 }
 
-/// Has the browser forget it.
+/// Deletes that cookie.
 #[must_use]
 pub fn forgotten(site: &Site) -> Option<HeaderValue> {
     cookie(site, &site.cookie(), "", 0)

@@ -6,7 +6,7 @@ use super::time::UnixMillis;
 /// What an account is called whose name was erased.
 pub const ERASED_NAME: &str = "erased";
 
-/// Who pays when.
+/// Payment mode: prepaid or postpaid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Mode {
@@ -16,15 +16,15 @@ pub enum Mode {
     Postpaid = 2,
 }
 
-/// What an account lets happen.
+/// Lifecycle of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Status {
-    /// Everything.
+    /// Accepts all commands.
     Active = 1,
     /// Nothing new; what is under way may settle, and credits pass.
     Suspended = 2,
-    /// Nothing any more.
+    /// Accepts nothing but being reopened or erased.
     Closed = 3,
 }
 
@@ -96,7 +96,7 @@ impl Currency {
 pub struct Account {
     /// Whether it takes commands.
     pub status: Status,
-    /// Who pays when.
+    /// Payment mode: prepaid or postpaid.
     pub mode: Mode,
     /// How charges other than usage are billed.
     pub non_usage_billing: NonUsageBilling,

@@ -239,7 +239,7 @@ pub struct Create {
     pub minor_digits: u8,
     /// Digits behind the point of a unit.
     pub decimals: u8,
-    /// Who pays when.
+    /// Payment mode: prepaid or postpaid.
     pub mode: Mode,
     /// The limit to begin with.
     pub limit: LimitChange,

@@ -235,7 +235,7 @@ impl DecimalAmount {
 
     pub const ZERO: DecimalAmount = DecimalAmount { mantissa: 0, scale: 0 };
 
-    /// Makes the quote `mantissa * 10^-scale`.
+    /// Builds `mantissa * 10^-scale`.
     #[must_use]
     pub fn new(mantissa: i64, scale: u8) -> Self {
         let (mut mantissa, mut scale) = (mantissa, scale);

@@ -44,7 +44,7 @@ pub fn is_long(path: &str) -> bool {
     }
 }
 
-/// Has a service answer a call on these threads.
+/// Serves a call on these threads.
 pub async fn call<S>(offload: Offload, service: S, mut request: Request<Body>) -> Response<Body>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send + 'static,

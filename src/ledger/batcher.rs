@@ -154,7 +154,7 @@ struct Dispatch {
     inbox: Arc<Inbox>,
     partitions: Vec<Partition>,
     under_way: FuturesUnordered<BoxFuture<'static, Batch>>,
-    /// What has returned, and nobody was told of.
+    /// Finished batches whose callers are not yet notified.
     returned: Vec<Batch>,
     /// Everything else had its turn since something returned.
     has_yielded: bool,
@@ -165,7 +165,7 @@ struct Dispatch {
     streams_turn: usize,
     /// How many of the last commands went alone, while nothing else was under way.
     lonely_in_a_row: u32,
-    /// Until when the batcher polls for the answer to a lonely command.
+    /// Until when the batcher polls for the answer to a single command.
     busy_poll_until: Option<Instant>,
 }
 
@@ -315,7 +315,7 @@ impl Queues {
     }
 }
 
-/// Has a batch decided.
+/// Executes a batch.
 async fn decide(engine: Arc<dyn Engine>, partition: u16, taken: Taken) -> Batch {
     let Taken { commands, callers, streamed, traced } = taken;
     let commands: Arc<[PreparedCommand]> = commands.into();

@@ -24,7 +24,7 @@ use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationChange, R
 use domain::time::{Millis, UnixMillis};
 use platform::clock::Clock;
 
-/// What makes numbers, by which a ledger knows entries, of the sequences of a partition that it had before it had another number of them.
+/// Maps sequences of former partitions to the numbers by which this ledger knows their entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Renumbering {
     /// What is not above it is a number already.

@@ -183,8 +183,8 @@ impl Watched {
 }
 
 impl Ledger {
-    /// Reads a watched account as it is now, or at least as it was at that instant and after all changes that are known of. Whoever watches
-    /// it shares what is read.
+    /// Reads a watched account as it is now, or at least as it was at that instant and after all changes that are known of. All its watchers
+    /// share the result.
     pub async fn look(&self, watch: &Watch, not_before: Instant) -> Result<Result<Look, Refusal>, LedgerError> {
         let known = *watch.changes.borrow();
         let mut last = watch.last.lock().await;

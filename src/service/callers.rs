@@ -209,7 +209,7 @@ impl UseCases {
         found.map(shown).ok_or_else(|| no_caller(kind, name))
     }
 
-    /// Has the billing store know of all that was copied before it is changed: changes of an earlier state would count up to the copy's
+    /// Tells the billing store of all that was copied before it is changed: changes of an earlier state would count up to the copy's
     /// version, and pass for later ones.
     pub(super) async fn catch_up(&self, billing: &Billing) -> Result<(), Error> {
         let unknown = |error: anyhow::Error| Error::from(LedgerError::not_done(format!("it is not known who may call: {error:#}")));

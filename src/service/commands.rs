@@ -27,7 +27,7 @@ pub struct Decided {
 }
 
 impl UseCases {
-    /// Has a command decided. What a refund or a reversal needs of its original is looked up where the ledger asks for it.
+    /// Executes a command. What a refund or a reversal needs of its original is looked up where the ledger asks for it.
     pub async fn decide(&self, context: &RequestContext, mut command: Command) -> Result<Decided, Error> {
         self.admit(context, &mut command).await?;
         self.decide_admitted(context, Arc::new(command)).await

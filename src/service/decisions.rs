@@ -271,7 +271,7 @@ impl Recorder {
     }
 }
 
-/// Has the trace of a call tell what became of its command.
+/// Records in the trace of a call the result of its command.
 pub(super) fn trace(command: &Command, answer: &Answer) {
     let reason = why(command, Some(answer)).map(|(reason, _)| reason);
     let outcome = match (answer, reason) {

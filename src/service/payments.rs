@@ -120,7 +120,7 @@ impl UseCases {
         payment(self.billing(context).await?, account, id).await
     }
 
-    /// Has a payment pay an invoice, takes it off one, or frees what is set aside of it.
+    /// Allocates a payment to an invoice, takes it off one, or frees what is set aside of it.
     pub async fn allocate_by_hand(&self, context: &RequestContext, asked: AllocateByHand) -> Result<AllocatedByHand, Error> {
         let AllocateByHand { mut by_hand, amount, currency, first_sent_at } = asked;
         context.require(Permission::RecordPayments, &by_hand.account)?;

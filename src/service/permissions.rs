@@ -49,7 +49,7 @@ impl RequestContext {
         Ok(self.caller.scope(permission).map(Scope::new))
     }
 
-    /// Has a command say who asks. A caller that is known is the actor itself, and whom it names is who it acts for.
+    /// Writes into a command who asks. A caller that is known is the actor itself, and whom it names is who it acts for.
     fn sign(&self, command: &mut Command) -> Result<(), Error> {
         let Command { action, metadata, .. } = command;
         // Charges are no acts that are audited, and there are very many: of those that are traced it is kept.

@@ -24,7 +24,7 @@ pub(crate) fn is_one(action: &Action) -> bool {
 }
 
 impl UseCases {
-    /// Has a refund or a reversal decided.
+    /// Executes a refund or a reversal.
     pub(crate) async fn give_back(&self, mut command: Arc<Command>) -> Result<Answer, Error> {
         for _ in 0..TRIES {
             let answer = self.ledger.submit(Arc::clone(&command)).await?;

@@ -1,4 +1,4 @@
-//! What is done with one claimed partition: read what comes next, see that it follows, commit it, trim behind it. For ever.
+//! What is done with one claimed partition: read what comes next, see that it follows, commit it, trim behind it.
 //!
 //! While there is a backlog, the next run of blocks is read as one is being committed. Whatever fails is tried again, from where the store
 //! says that it is; only a journal that does not go on as it must is an end.

@@ -55,7 +55,7 @@ const ISSUED: Table = Table {
 
 const DUE: Table = Table { name: "payables", columns: &[("document", Type::Number), ("due_at", Type::Number)], on_conflict: "" };
 
-/// Numbers all drafts that are good, each series in the order in which its bills were cut; answers how many it issued. Without an issuer
+/// Numbers all drafts that are good, each series in the order in which its bills were cut; returns how many it issued. Without an issuer
 /// all of them wait; where a rate of tax is missing, those that need it do.
 pub async fn issue(store: &Store, settings: &BillingSettings, now: UnixMillis) -> Result<usize, BillingError> {
     // What another version has issued meanwhile.

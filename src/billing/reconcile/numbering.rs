@@ -33,7 +33,7 @@ impl Billing {
         rows.await?.iter().map(|row| Ok(NextNumber { prefix: row.try_get(0)?, place: row.try_get(1)? })).collect()
     }
 
-    /// Has a held series go on with a number; recorded.
+    /// Resumes a held series with a number; recorded.
     pub async fn go_on_with(&self, next: &NextNumber, decision: &Decision) -> Result<(), ReconcileError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;

@@ -146,7 +146,7 @@ impl Again<'_> {
         })
     }
 
-    /// Has a command decided, with what the step asks for.
+    /// Executes a command, with what the step asks for.
     async fn decide(&self, mut command: Command, fingerprint: Fingerprint) -> Result<Answer, ReconcileError> {
         loop {
             let answer = self.ledger.submit_again(command.clone(), fingerprint).await?;

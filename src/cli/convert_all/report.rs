@@ -109,7 +109,7 @@ impl Report {
         }
     }
 
-    /// That was all; answers how many were refused.
+    /// Ends the report; returns how many were refused.
     pub fn finish(self) -> u64 {
         self.progress.finish_and_clear();
         if self.output == Output::Table {

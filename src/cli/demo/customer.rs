@@ -174,7 +174,7 @@ impl Customer {
         Ok(Some(charged))
     }
 
-    /// Has a charge given back, whole or in part.
+    /// Refunds a charge, whole or in part.
     pub async fn refund(&self, charge: &str, amount: Option<Decimal>) -> anyhow::Result<Decimal> {
         let request = RefundRequest {
             account_id: self.id.clone(),
@@ -190,7 +190,7 @@ impl Customer {
         Ok(refunded)
     }
 
-    /// Has the limit changed.
+    /// Changes the limit.
     pub async fn set_limit(&self, change: CreditLimitChange) -> anyhow::Result<()> {
         let request = SetCreditLimitRequest {
             account_id: self.id.clone(),
@@ -203,7 +203,7 @@ impl Customer {
         Ok(())
     }
 
-    /// Has the payment mode changed.
+    /// Changes the payment mode.
     pub async fn convert(&self, mode: PaymentMode, limit: Option<Decimal>) -> anyhow::Result<ConvertResponse> {
         let request = ConvertRequest {
             account_id: self.id.clone(),

@@ -8,7 +8,7 @@ use super::stage::{Check, Stage, show};
 use crate::cli::credit::mode_name;
 use crate::cli::table::{Listing, table};
 
-/// Prints everything; answers whether all checks were met.
+/// Prints everything; returns whether all checks were met.
 pub async fn print(stage: &Stage, took: Duration, documents: &[String]) -> anyhow::Result<bool> {
     println!("\nWhat happened (amounts in USD)\n{}", events(stage));
     println!("\nThe customers now\n{}", customers(stage).await?);

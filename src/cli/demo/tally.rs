@@ -11,7 +11,7 @@ use crate::grpc::v1::{Money, PaymentMode};
 /// The account, added up.
 #[derive(Clone, Debug)]
 pub struct Tally {
-    /// Who pays when.
+    /// Payment mode: prepaid or postpaid.
     pub mode: PaymentMode,
     /// Prepaid: money left. Postpaid: minus the amount due.
     pub balance: Decimal,

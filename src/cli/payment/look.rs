@@ -184,7 +184,7 @@ fn operator_text(operator: Option<&Operator>) -> String {
     operator.map_or_else(String::new, |operator| format!("{}: {}", operator.actor, operator.reason))
 }
 
-/// Has a payment pay an invoice.
+/// Allocates a payment to an invoice.
 pub async fn allocate(client: &mut Client, options: AllocateOptions, output: Output) -> anyhow::Result<()> {
     let is_freed = options.invoice.is_none();
     let request = AllocatePaymentRequest {

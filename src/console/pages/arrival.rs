@@ -34,7 +34,7 @@ pub fn of_nobody(address: Option<IpAddr>) -> RequestContext {
     RequestContext::new(Protocol::Console, Arc::new(Principal::nobody()), None, None).from_address(address)
 }
 
-/// Has the browser keep a session, and leads on.
+/// Sets the cookie of a session, and leads on.
 pub fn signed_in(console: &Console, secret: &str, to: &str) -> Response {
     let mut response = Redirect::to(own_path(to)).into_response();
     if let Some(cookie) = session::kept(&console.site, secret) {

@@ -83,7 +83,7 @@ pub async fn back(
     Ok(over(&console, response))
 }
 
-/// Has the browser forget what it kept while it was away.
+/// Deletes the cookie of the browser's time at the provider.
 fn over(console: &Console, mut response: Response) -> Response {
     if let Some(cookie) = session::forgotten_away(&console.site) {
         response.headers_mut().append(SET_COOKIE, cookie);

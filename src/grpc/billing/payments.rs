@@ -93,7 +93,7 @@ pub async fn get(use_cases: &UseCases, context: &RequestContext, request: v1::Ge
     })
 }
 
-/// Has a payment pay an invoice, or frees what is set aside of it.
+/// Allocates a payment to an invoice, or frees what is set aside of it.
 pub async fn allocate(
     use_cases: &UseCases,
     context: &RequestContext,

@@ -42,7 +42,7 @@ enum Unfinished {
 
 /// What one thread has acknowledged.
 pub(super) struct Acknowledged {
-    /// Of each partition. Nobody waits for these: they are of one thread.
+    /// One per partition, owned by one thread: nothing waits for their locks.
     partitions: Box<[Mutex<Tail>]>,
     room: Room,
     /// What replicas must have before something counts as kept aside: as much as of what is acknowledged.

@@ -254,7 +254,7 @@ fn extra(prepared: &PreparedCommand, original: u16) -> Vec<u8> {
     extra.0
 }
 
-/// What only commands of this kind have; answers whether there is something.
+/// What only commands of this kind have; returns whether there is something.
 fn put_detail(packed: &mut Packed, prepared: &PreparedCommand) -> bool {
     match &prepared.command.action {
         Action::Authorize(reserve) => put_reserve(packed, reserve, prepared, &prepared.command.request_id),

@@ -255,7 +255,7 @@ impl Connection {
         })?)
     }
 
-    /// Has a span say what is asked of whom.
+    /// Records in a span what is asked of whom.
     fn describe(&self, span: &Span) {
         span.set("db.system.name", "redis");
         span.set("db.operation.name", "EVALSHA");

@@ -1,4 +1,4 @@
-//! What a failed reply says of what was asked: that it did not run, and where or when it may, or what its caller is told.
+//! Interprets a failed reply: the command did not run, and is retried elsewhere or later, or its outcome is unknown.
 //!
 //! An error that the server sends is an answer: it ran no script, or says on which line one ended. All else is a lost answer, and nobody
 //! knows. Only what provably did not run is sent again.

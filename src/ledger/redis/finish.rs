@@ -2,7 +2,7 @@
 //!
 //! A step writes its block first, and accounts and state last, together (see `lua/write.lua`). So a torn one has left accounts and state as
 //! they were, and of what stands between, what is remembered first, each write either done or not. The block's entries, folded onto that
-//! by [`Rebuild`], come to the same whichever were done. What entries do not tell is lost if not even what is remembered was
+//! by [`Rebuild`], produce the same result whichever were done. What entries do not tell is lost if not even what is remembered was
 //! written: declines, whose ids are free again, whether a grant was the final unit, and why a report's new reservation was refused.
 
 mod touched;

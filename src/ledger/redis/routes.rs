@@ -139,7 +139,7 @@ impl Routes {
         found
     }
 
-    /// Has the servers asked where things are: one that has lost its replicas may be no primary any more, and not know it.
+    /// Asks the servers where things are: one that has lost its replicas may be no primary any more, and not know it.
     pub fn suspect(&self) {
         self.trouble.notify_one();
     }

@@ -17,7 +17,7 @@ use domain::time::Millis;
 use platform::telemetry::metrics;
 
 impl RedisEngine {
-    /// Has a batch decided. Where Redis has no memory left, nothing of it was run: what needs none is then answered by a script that cannot
+    /// Executes a batch. Where Redis has no memory left, nothing of it was run: what needs none is then answered by a script that cannot
     /// write. Nothing else is: every look takes off what is due, on every engine, or a clock that goes back would show it again.
     pub(super) async fn decide(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Result<BatchAnswer, LedgerError> {
         let keys = self.keys(partition)?;
@@ -47,7 +47,7 @@ impl RedisEngine {
         Ok(BatchAnswer { answers, has_deferred })
     }
 
-    /// Has a batch decided by a script. Each attempt is encoded anew: it has a time and a block of its own.
+    /// Executes a batch by a script. Each attempt is encoded anew: it has a time and a block of its own.
     async fn decided(&self, script: &Script, keys: &PartitionKeys, commands: &[PreparedCommand], wait: Wait) -> Result<Value, LedgerError> {
         ensure(&self.checks.stores, keys.number)?;
         let channel = if self.watchers.may_be_heard(keys.number) { keys.channel.as_bytes() } else { b"" };
@@ -117,7 +117,7 @@ impl RedisEngine {
         Ok(blocks)
     }
 
-    /// Has a slice of what is due by itself happen.
+    /// Applies a slice of what is due by itself.
     pub(super) async fn sweep_slice(&self, partition: u16) -> Result<bool, LedgerError> {
         let keys = self.keys(partition)?;
         ensure(&self.checks.clocks, partition)?;

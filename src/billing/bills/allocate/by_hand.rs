@@ -37,7 +37,7 @@ impl Receivables {
         found.map_or(Units::ZERO, |found| found.set_aside + found.free().min(self.free(balance)).or_zero())
     }
 
-    /// Has a credit pay an invoice: so much, or all that it can.
+    /// Allocates a credit to an invoice: an amount of it, or all that it can.
     pub fn allocate(&mut self, credit: i64, document: i64, amount: Option<Units>, balance: Units) -> Result<Vec<Allocation>, NotAllocated> {
         let unallocated = self.unallocated(credit, balance);
         let place = self.credits.iter().position(|found| found.sequence == credit).ok_or(NotAllocated::NoSuchCredit)?;

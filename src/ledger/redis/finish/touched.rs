@@ -26,7 +26,7 @@ pub(super) struct Touched {
     pub(super) places: BTreeMap<String, Vec<ReservationPlace>>,
     /// The reservations that the step was about, by account.
     pub(super) held: Vec<(String, IdempotencyKey)>,
-    /// These, and all others of the accounts.
+    /// All reservations of the accounts.
     pub(super) reservations: HashMap<IdempotencyKey, Reservation>,
     pub(super) requests: HashMap<IdempotencyKey, IdempotencyRecord>,
     pub(super) older_requests: HashMap<IdempotencyKey, IdempotencyRecord>,

@@ -9,7 +9,7 @@
 -- KEYS: see src/ledger/redis/keys.rs. ARGV: the batch, the accounts' ids, what the entries end with (see src/ledger/redis/batch.rs), the
 -- channel for changes, and, for a while after a migration, the commands' fingerprints as version 2 made them. Returns a flat array: 1 if
 -- the changes could not be announced, and 2 if commands wait for a later step, added up; the time of the step; the numbers of its first and last entry; the entries; and the accounts of
--- what went the straight way (see fast_path.lua), whose answers the sender reads out of them and of the entries; then for each other command its place, a code (0: decided, 1: decided before, else a refusal), the remembered decision, the account. All amounts are integers below
+-- what took the fast path (see fast_path.lua), whose answers the sender reads out of them and of the entries; then for each other command its place, a code (0: decided, 1: decided before, else a refusal), the remembered decision, the account. All amounts are integers below
 -- 2^53, which doubles hold exactly.
 --
 -- Names in capitals are constants, and keys: src/ledger/redis/script.rs puts in their values, most of them from the Rust types that
