@@ -294,7 +294,7 @@ fn has_password(value: &str) -> bool {
     let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
     let user = before.split('/').next().and_then(|authority| authority.rsplit_once('@')).map_or("", |(user, _)| user);
     let in_front = user.split_once(':').is_some_and(|(_, password)| !password.is_empty());
-    in_front || query.split('&').any(|pair| pair.split('=').next().is_some_and(|name| name.ends_with("password")))
+    in_front || query.split('&').any(|pair| pair.split('=').next().is_some_and(|name| name == "pass" || name.ends_with("password")))
 }
 
 /// What `--output` says, if the command has it.

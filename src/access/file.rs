@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use super::grant_entry::GrantEntry;
-use super::key::KeyDigest;
+use super::key::{KeyDigest, is_id};
 use super::permission::{Permission, Permissions};
 use super::principal::{Accounts, Credential, Grant, Kind, Principal};
 use super::role::BUILT_IN;
@@ -208,6 +208,10 @@ impl AccessFile {
             let at = || format!("the certificate {:?}", certificate.name);
             let known = certificate.understand(&roles, shares).with_context(at)?;
             ensure!(registry.certificates.insert(certificate.name.clone(), known).is_none(), "{} is there twice", at());
+        }
+        for id in &self.revoked {
+            ensure!(is_id(id), "revoked: {id:?} is not the 8 characters that follow \"tg_\" in a key, such as \"Zk3v9QxY\"");
+            ensure!(!registry.keys.contains_key(id), "revoked: {id:?} is a key of this file: say `revoked` of it in [[keys]]");
         }
         let mut issuers = BTreeSet::new();
         for issuer in &self.issuers {
@@ -410,6 +414,7 @@ mod tests {
         assert!(wrong(&key("roles = ['read']\nmost.refund.euro = '1'")).contains("\"euro\""));
         assert!(wrong(&key("roles = ['read']\nmost.refund.EUR = '1,0'")).contains("most.refund.EUR"));
         assert!(wrong("[[keys]]\nname = 'k'\nid = 'i'\ndigest = 'plain'\nroles = ['read']").contains("is not a digest"));
+        assert!(wrong("revoked = ['tg_Zk3v9QxY']").contains("is not the 8 characters"));
         assert!(wrong("[roles.read]\npermissions = []").contains("is always there"));
         assert!(wrong("[roles.own]\npermissions = ['everything']").contains("is not a permission"));
         assert!(wrong("[kyes]").contains("unknown field `kyes`"));

@@ -62,6 +62,12 @@ pub fn id_of(text: &str) -> Option<&str> {
     (is_plain && secret.starts_with('_')).then_some(id)
 }
 
+/// Whether a text can be the public part of a key.
+#[must_use]
+pub fn is_id(text: &str) -> bool {
+    text.len() == 8 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
 /// SHA-256 of a key. The key has 256 bits of randomness, so that nothing slower is needed.
 #[derive(Clone, Copy, Debug)]
 pub struct KeyDigest([u8; 32]);

@@ -169,7 +169,9 @@ pub async fn run(options: AccessOptions) -> anyhow::Result<ExitCode> {
         }
         Act::RevokeKey { name } if name.starts_with("tg_") => {
             let id = name.get(3..11).with_context(|| format!("{name:?} is too short for how a key begins, such as tg_Zk3v9QxY"))?;
-            if !file.revoked.iter().any(|revoked| revoked == id) {
+            if let Some(key) = file.keys.iter_mut().find(|key| key.id == id) {
+                key.revoked.get_or_insert(Timestamp::now().round(jiff::Unit::Second)?);
+            } else if !file.revoked.iter().any(|revoked| revoked == id) {
                 file.revoked.push(id.to_owned());
             }
             file.write(path)?;

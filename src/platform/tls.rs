@@ -15,8 +15,10 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
 
+use crate::clock::system_now;
 use crate::config::{ClientAuth, TlsOptions};
 use crate::files::Stamp;
+use domain::time::UnixMillis;
 pub use files::Certificate;
 use files::Files;
 pub use outgoing::Outgoing;
@@ -42,6 +44,8 @@ struct Current {
     http2: Arc<ServerConfig>,
     http1: Arc<ServerConfig>,
     stamp: Stamp,
+    /// When an authority begins or ends to hold, though no file changes.
+    change_at: UnixMillis,
 }
 
 impl Tls {
@@ -62,11 +66,12 @@ impl Tls {
         })
     }
 
-    /// Reads the files again if one of them has changed, and returns whether it did. On an error, all stays as it is.
+    /// Reads the files again if one of them has changed, or an authority begins or ends to hold, and returns whether it did. On an error,
+    /// all stays as it is.
     pub fn follow(&self) -> anyhow::Result<bool> {
         let stamp = stamp(&self.options);
         let current = self.current.load_full();
-        if stamp == current.stamp {
+        if stamp == current.stamp && system_now() < current.change_at {
             return Ok(false);
         }
         match read(&self.options) {
@@ -78,7 +83,12 @@ impl Tls {
             Err(error) => {
                 // Said once for each change.
                 let Current { http2, http1, .. } = &*current;
-                self.current.store(Arc::new(Current { http2: Arc::clone(http2), http1: Arc::clone(http1), stamp }));
+                self.current.store(Arc::new(Current {
+                    http2: Arc::clone(http2),
+                    http1: Arc::clone(http1),
+                    stamp,
+                    change_at: UnixMillis::MAX,
+                }));
                 Err(error)
             }
         }
@@ -92,6 +102,7 @@ fn stamp(options: &TlsOptions) -> Stamp {
 fn read(options: &TlsOptions) -> anyhow::Result<Option<Current>> {
     let stamp = stamp(options);
     let Some(files) = Files::read(options)? else { return Ok(None) };
+    let change_at = files.change_at;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&[&TLS13, &TLS12])?;
     let builder = if files.client_authorities.is_empty() {
@@ -112,5 +123,5 @@ fn read(options: &TlsOptions) -> anyhow::Result<Option<Current>> {
         config.alpn_protocols = vec![protocol.to_vec()];
         Arc::new(config)
     };
-    Ok(Some(Current { http2: speaking(b"h2"), http1: speaking(b"http/1.1"), stamp }))
+    Ok(Some(Current { http2: speaking(b"h2"), http1: speaking(b"http/1.1"), stamp, change_at }))
 }

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use tollgate::clock::system_now;
 use tollgate::grpc::v1::GetUsableCreditRequest;
 use tollgate::grpc::v1::charging_service_client::ChargingServiceClient;
 use tonic::Code;
@@ -80,7 +81,9 @@ async fn with_an_authority_for_clients_only_its_certificates_are_let_in() {
     let folder = tempfile::tempdir().unwrap();
     let (authority, clients) = (Authority::new(folder.path(), "ca"), Authority::new(folder.path(), "clients"));
     let past = Authority::until(folder.path(), "past", (2020, 1, 1));
-    std::fs::write(folder.path().join("clients.pem"), clients.pem() + &past.pem()).unwrap();
+    let begins = system_now() + 15_000;
+    let coming = Authority::beginning(folder.path(), "coming", begins);
+    std::fs::write(folder.path().join("clients.pem"), clients.pem() + &past.pem() + &coming.pem()).unwrap();
     let (certificate, key) = authority.sign("server", None);
     let (theirs, their_key) = clients.sign("switch-1", None);
     let (stranger, stranger_key) = authority.sign("stranger", None);
@@ -103,6 +106,11 @@ async fn with_an_authority_for_clients_only_its_certificates_are_let_in() {
     assert!(!let_in(Some((expired.as_str(), expired_key.as_str()))).await, "one that has expired");
     let (late, late_key) = past.sign("late", None);
     assert!(!let_in(Some((late.as_str(), late_key.as_str()))).await, "one of an authority that has expired");
+    let (early, early_key) = coming.sign("early", None);
+    let early = Some((early.as_str(), early_key.as_str()));
+    let is_early_let_in = let_in(early).await;
+    assert!(!is_early_let_in || system_now() >= begins, "one of an authority that does not hold yet");
+    until("an authority begins to hold, though no file changed", async || let_in(early).await.then_some(())).await;
 
     let listed =
         tollgate(&service, "https", &["account", "list", "--ca", &authority.path("ca.pem"), "--cert", &theirs, "--key", &their_key]);

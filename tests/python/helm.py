@@ -142,8 +142,9 @@ for rendered in others:
     check(objects(rendered))
 
 # What must be so.
-refused, plain = render([defaults, merged(defaults, {"insecure": True})])
-assert "tls.secret or access.secret" in refused["error"], refused
+halves = [{}, {"tls": {"secret": "tls"}}, {"access": {"secret": "access"}}]
+plain, *refused = render([merged(defaults, {"insecure": True}), *[merged(defaults, half) for half in halves]])
+assert all("tls.secret and access.secret" in one["error"] for one in refused), refused
 check(objects(plain))
 serve = one(documents, "Deployment", "charging-serve")["spec"]
 container = serve["template"]["spec"]["containers"][0]

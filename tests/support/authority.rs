@@ -3,9 +3,10 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, SanType, date_time_ymd};
+use tollgate::domain::time::UnixMillis;
 
 /// An authority that signs certificates into a folder.
 pub struct Authority {
@@ -18,10 +19,20 @@ impl Authority {
         Self::until(folder, name, (4000, 1, 1))
     }
 
-    /// One that ends in a year.
+    /// One that ends on a day.
     pub fn until(folder: &Path, name: &str, (year, month, day): (i32, u8, u8)) -> Self {
+        Self::with(folder, name, |params| params.not_after = date_time_ymd(year, month, day))
+    }
+
+    /// One that holds only from an instant on.
+    pub fn beginning(folder: &Path, name: &str, at: UnixMillis) -> Self {
+        let at = UNIX_EPOCH + Duration::from_millis(at.get().unsigned_abs());
+        Self::with(folder, name, |params| params.not_before = at.into())
+    }
+
+    fn with(folder: &Path, name: &str, change: impl FnOnce(&mut CertificateParams)) -> Self {
         let mut params = CertificateParams::default();
-        params.not_after = date_time_ymd(year, month, day);
+        change(&mut params);
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();

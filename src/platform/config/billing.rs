@@ -259,8 +259,8 @@ impl AggregateOptions {
     pub fn validate(&self) -> anyhow::Result<()> {
         if let Some(address) = self.metrics_listen.0.filter(|address| !address.ip().to_canonical().is_loopback()) {
             anyhow::ensure!(
-                self.insecure,
-                "--metrics-listen {address} can be reached from other machines: pass --insecure if that is meant"
+                self.insecure || self.tls.tls_cert.is_some(),
+                "--metrics-listen {address} can be reached from other machines: give --tls-cert and --tls-key, or pass --insecure if that is meant"
             );
         }
         anyhow::ensure!(self.billing_url().is_some(), "there is nothing to aggregate to: give --billing postgres://...");

@@ -24,6 +24,8 @@ pub struct Files {
     pub key: PrivateKeyDer<'static>,
     /// Whose client certificates are accepted.
     pub client_authorities: Vec<CertificateDer<'static>>,
+    /// When the first of those authorities begins or ends to hold.
+    pub change_at: UnixMillis,
 }
 
 impl Files {
@@ -41,11 +43,11 @@ impl Files {
         let chain = certificates(chain).with_context(in_chain)?;
         let Some(own) = chain.first() else { return Err(anyhow::anyhow!("has no certificate in it")).with_context(in_chain) };
         Certificate::parse(own).and_then(|certificate| certificate.in_force()).with_context(in_chain)?;
-        let client_authorities = match &options.tls_client_ca {
+        let (client_authorities, change_at) = match &options.tls_client_ca {
             Some(path) => authorities(path).with_context(|| format!("--tls-client-ca {}", path.display()))?,
-            None => Vec::new(),
+            None => (Vec::new(), UnixMillis::MAX),
         };
-        Ok(Some(Self { chain, key, client_authorities }))
+        Ok(Some(Self { chain, key, client_authorities, change_at }))
     }
 }
 
@@ -62,11 +64,15 @@ pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>>
         .collect()
 }
 
-/// Reads those authorities that hold now: one that has expired vouches for nobody. Refuses a file in which none holds.
-fn authorities(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let (mut held, mut others) = (Vec::new(), Vec::new());
+/// Reads those authorities that hold now, and until when these are all: one that has expired vouches for nobody, nor does one that does not
+/// hold yet. Refuses a file in which none holds.
+fn authorities(path: &Path) -> anyhow::Result<(Vec<CertificateDer<'static>>, UnixMillis)> {
+    let (mut held, mut others, mut change_at, now) = (Vec::new(), Vec::new(), UnixMillis::MAX, system_now());
     for authority in certificates(path)? {
-        match Certificate::parse(&authority)?.in_force() {
+        let certificate = Certificate::parse(&authority)?;
+        let changes = [certificate.begins(), certificate.ends()].into_iter().filter(|at| *at > now);
+        change_at = changes.min().map_or(change_at, |at| at.min(change_at));
+        match certificate.in_force() {
             Ok(()) => held.push(authority),
             Err(error) => others.push(error),
         }
@@ -79,7 +85,7 @@ fn authorities(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>> {
     for error in others {
         tracing::warn!("an authority in {} is not believed: {error}", path.display());
     }
-    Ok(held)
+    Ok((held, change_at))
 }
 
 /// What a certificate says that matters here.
@@ -102,6 +108,12 @@ impl Certificate {
         let common = || certificate.subject().iter_common_name().next().and_then(|name| name.as_str().ok()).map(ToOwned::to_owned);
         let validity = certificate.validity();
         Ok(Self { name: uri.or_else(dns).or_else(common), validity: (validity.not_before.timestamp(), validity.not_after.timestamp()) })
+    }
+
+    /// From when on it holds.
+    #[must_use]
+    pub fn begins(&self) -> UnixMillis {
+        UnixMillis::new(self.validity.0.saturating_mul(1000))
     }
 
     /// From when on it no longer holds.

@@ -52,7 +52,7 @@ fn a_key_is_shown_once_lets_its_holder_in_and_is_refused_everywhere_soon_after_i
         assert!(service.log().iter().all(|line| !line.contains(secret)));
     }
 
-    access(file, &["revoke-key", "desk"]);
+    access(file, &["revoke-key", &key[..11]]);
     let revoked = Instant::now();
     for (_, server) in &services {
         while tollgate(&["account", "show", "partner-7/a", "--server", server], &[("TOLLGATE_TOKEN", key)]).status.success() {
@@ -174,6 +174,7 @@ fn keys_that_are_made_at_once_are_all_kept_and_what_is_refused_of_the_billing_st
         }
     });
     access(file, &["revoke-key", "tg_Zk3v9QxY"]);
+    access(file, &["revoke-key", "k0"]);
     let listed = said(&access(file, &["list"]));
     for wanted in (0..8).map(|number| format!("k{number}")).chain(["tg_Zk3v9QxY of the billing store".to_owned()]) {
         assert!(listed.contains(&wanted), "{wanted}: {listed}");
