@@ -10,12 +10,12 @@ use futures_util::future::join_all;
 use redis::FromRedisValue;
 use tokio::time::timeout;
 
+use super::RedisEngine;
 use super::connection::Connection;
 use super::fate::Fate;
 use super::last_check::LastCheck;
 use super::preflight::Glance;
-use super::{MAX_CLOCK_DIFFERENCE, RedisEngine};
-use domain::time::UnixMillis;
+use super::server_check::{agreement, instant};
 use platform::clock::system_now;
 use platform::telemetry::metrics;
 
@@ -181,18 +181,5 @@ impl RedisEngine {
         }
         let answers = join_all(asked.iter().map(|connection| connection.send(command))).await;
         answers.into_iter().filter_map(|answer| T::from_redis_value(answer.ok()?).ok()).collect()
-    }
-}
-
-fn instant((seconds, micros): (i64, i64)) -> UnixMillis {
-    UnixMillis::new(seconds * 1000 + micros / 1000)
-}
-
-/// Whether this machine's clock agrees with what a server says.
-pub(super) fn agreement(time: (i64, i64)) -> Result<(), String> {
-    let difference = system_now() - instant(time);
-    match difference.abs() > MAX_CLOCK_DIFFERENCE {
-        true => Err(format!("this machine's clock and Redis's differ by {difference} ms")),
-        false => Ok(()),
     }
 }

@@ -15,9 +15,9 @@ use super::fate::{Fate, of_read};
 use super::keys::{PartitionKeys, StoreKeys};
 use super::routes::PartitionsCheck;
 use super::script::KEY_TYPES;
-use super::server_check::check_server;
+use super::server_check::{agreement, check_server};
 use super::stored::Stored;
-use super::{RedisLedger, health, proof};
+use super::{RedisLedger, proof};
 use crate::{Identity, LedgerId, StoreSettings};
 use domain::time::UnixMillis;
 use platform::clock::Clock;
@@ -199,7 +199,7 @@ impl RedisLedger {
                 }
                 if !clock.is_manual() {
                     let time = redis::cmd("TIME").query_async(&mut connection).await?;
-                    if let Err(reason) = health::agreement(time) {
+                    if let Err(reason) = agreement(time) {
                         bail!("{reason}");
                     }
                 }

@@ -6,8 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use anyhow::bail;
 use redis::aio::MultiplexedConnection;
 
+use super::MAX_CLOCK_DIFFERENCE;
 use super::keys::StoreKeys;
 use super::script::RIGHTS;
+use domain::time::UnixMillis;
+use platform::clock::system_now;
 
 /// The oldest Redis that knows all that the script uses.
 const OLDEST_REDIS: u32 = 7;
@@ -65,4 +68,18 @@ async fn check_rights(connection: &mut MultiplexedConnection, keys: &StoreKeys) 
 /// A field of what INFO answers.
 pub(super) fn field<'a>(info: &'a str, name: &str) -> Option<&'a str> {
     info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim)
+}
+
+/// The instant that TIME tells of.
+pub(super) fn instant((seconds, micros): (i64, i64)) -> UnixMillis {
+    UnixMillis::new(seconds * 1000 + micros / 1000)
+}
+
+/// Whether this machine's clock agrees with what a server says.
+pub(super) fn agreement(time: (i64, i64)) -> Result<(), String> {
+    let difference = system_now() - instant(time);
+    match difference.abs() > MAX_CLOCK_DIFFERENCE {
+        true => Err(format!("this machine's clock and Redis's differ by {difference} ms")),
+        false => Ok(()),
+    }
 }
