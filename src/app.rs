@@ -87,15 +87,17 @@ impl App {
         let tls = Tls::load(&options.tls)?;
         let access = Arc::new(access(&options)?);
         let listener = listen(options.network.listen, "--listen")?;
-        let address = listener.local_addr().context("the listener has no address")?;
+        let address = listener.local_addr().context("the gRPC listener (--listen) has no address")?;
         let metrics_listener = options.network.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
-        let metrics_address = metrics_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
+        let metrics_address =
+            metrics_listener.as_ref().map(TcpListener::local_addr).transpose().context("the metrics listener has no address")?;
 
         let http_listener = options.network.http_listen.map(|address| listen(address, "--http-listen")).transpose()?;
-        let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
+        let http_address = http_listener.as_ref().map(TcpListener::local_addr).transpose().context("the HTTP listener has no address")?;
 
         let health_listener = options.network.health_listen.map(|address| listen(address, "--health-listen")).transpose()?;
-        let health_address = health_listener.as_ref().map(TcpListener::local_addr).transpose().context("the listener has no address")?;
+        let health_address =
+            health_listener.as_ref().map(TcpListener::local_addr).transpose().context("the health listener has no address")?;
         let console_listener = console::listener(&options)?;
         let public = public::Public::listen(&options)?;
 
@@ -118,7 +120,10 @@ impl App {
         let billing = aggregation::billing(options.billing_url(), &options.billing, time_zone, public_url)?;
         let billing = billing.map(|billing| billing.of(store.identity().clone()));
         if let JournalBounds { unread_tail: Some(tail), .. } = lane::journal_bounds(&options) {
-            tracing::warn!(tail, "there is no billing store: usage records are deleted unread, but for the journal's tail");
+            tracing::warn!(
+                tail,
+                "there is no billing store: usage records are discarded without billing; only the newest journal entries are kept"
+            );
         }
         let (ledger, version) = (store.identity().to_string(), env!("CARGO_PKG_VERSION"));
         let billing_place = billing.as_ref().map_or_else(|| "off".to_owned(), |billing| billing.place().to_owned());
@@ -350,7 +355,7 @@ fn start_http(address: SocketAddr, plan: &Arc<LaneContext>) -> anyhow::Result<(L
 fn when_ready((lane, is_ready): (Lane, Receiver<()>)) -> anyhow::Result<Lane> {
     match is_ready.recv() {
         Ok(()) => Ok(lane),
-        Err(_) => Err(lane.join().err().unwrap_or_else(|| anyhow::anyhow!("a lane ended at once"))),
+        Err(_) => Err(lane.join().err().unwrap_or_else(|| anyhow::anyhow!("a lane stopped during start-up"))),
     }
 }
 

@@ -83,7 +83,7 @@ enum Role {
     Serve(Box<ServeOptions>),
     /// Create a ledger. Nothing else does, unless told to.
     Init(Box<init::InitOptions>),
-    /// Take the journal into the billing store.
+    /// Aggregate the journal into the billing store.
     Aggregate(Box<AggregateOptions>),
     /// Start the service, drive a few thousand calls of sample customers through it, show and check what happened.
     Demo(demo::DemoOptions),
@@ -107,13 +107,13 @@ enum Role {
     Sending(Box<sending::SendingOptions>),
     /// Make, list and revoke links by which customers look at a document.
     Link(Box<link::LinkOptions>),
-    /// Look at mails to customers, hand in bounces, decide what nobody knows.
+    /// Look at mails to customers, hand in bounces, resolve mails with unknown delivery.
     Mail(Box<mail::MailOptions>),
     /// Show, try and save what is written in place of the usual mails.
     Template(Box<template::TemplateOptions>),
     /// Set and list rates of tax, and accounts that are charged none.
     Tax(Box<tax::TaxOptions>),
-    /// Record payments, look at them, allocate them, take them back; give debts up.
+    /// Record payments, look at them, allocate them, take them back; write off debts.
     Payment(Box<payment::PaymentOptions>),
     /// Show what is not yet paid, by account and by how long it is overdue.
     Receivables(receivables::ReceivablesOptions),
@@ -123,23 +123,23 @@ enum Role {
     Export(Box<export::ExportOptions>),
     /// Convert many accounts: a list, or all that match.
     ConvertAll(Box<convert_all::ConvertAllOptions>),
-    /// Hold ledger, journal, totals and documents against each other.
+    /// Compare ledger, journal, totals and documents.
     Verify(Box<verify::VerifyOptions>),
     /// Show where ledger and billing store differ, and have them go on together.
     Reconcile(Box<reconcile::ReconcileOptions>),
-    /// Make an empty ledger what the billing store says it was.
+    /// Restore an empty ledger from the billing store.
     Restore(Box<restore::RestoreOptions>),
-    /// Show what is older than it is to be kept.
+    /// Show what retention would delete.
     Retention(Box<retention::ShowRetentionOptions>),
     /// Say that no billing store reads a ledger's journal any more, so that `serve --billing off` may delete it unread.
     ReleaseJournal(release_journal::ReleaseJournalOptions),
-    /// Say who may call, in the access file on this machine.
+    /// Manage who may call, in the access file on this machine.
     Access(Box<access::AccessOptions>),
     /// List, approve and reject acts that need a second person; set from which figures on they do.
     Approvals(Box<approvals::ApprovalsOptions>),
     /// List who did what.
     Audit(audit::AuditOptions),
-    /// Say who may sign in to the web console, in the billing store on this machine.
+    /// Manage who may sign in to the web console, in the billing store on this machine.
     User(Box<user::UserOptions>),
     /// Take a backup of ledger and billing store from a running service.
     Backup(backup::BackupOptions),

@@ -67,13 +67,13 @@ impl StoredCallers {
                     key.used = Some(AtomicBool::new(false));
                     registry.keys.entry(entry.id.clone()).or_insert(key);
                 }
-                Err(error) => tracing::warn!(key = entry.name, "a key of the billing store lets nobody in: {error:#}"),
+                Err(error) => tracing::warn!(key = entry.name, "a key of the billing store is not accepted: {error:#}"),
             }
         }
         for entry in &self.certificates {
             match entry.understand(&roles, shares) {
                 Ok(caller) => drop(registry.certificates.entry(entry.name.clone()).or_insert_with(|| Arc::clone(&caller))),
-                Err(error) => tracing::warn!(certificate = entry.name, "a certificate of the billing store lets nobody in: {error:#}"),
+                Err(error) => tracing::warn!(certificate = entry.name, "a certificate of the billing store is not accepted: {error:#}"),
             }
         }
         Ok(())

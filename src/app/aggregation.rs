@@ -89,7 +89,7 @@ impl Aggregation {
             Ok(status) => Ok(Self { status, stop, ended, thread }),
             Err(_) => Err(match thread.join() {
                 Ok(Err(error)) => error,
-                _ => anyhow::anyhow!("the aggregation ended at once"),
+                _ => anyhow::anyhow!("the aggregation stopped during start-up"),
             }),
         }
     }

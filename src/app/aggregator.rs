@@ -45,7 +45,8 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let tls = Tls::load(&options.tls)?;
     let listener = options.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
     let health_listener = options.health_listen.map(|address| listen(address, "--health-listen")).transpose()?;
-    let metrics_address = listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")?;
+    let metrics_address =
+        listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the metrics listener has no address")?;
     let store = Store::open(&options.store, Opening::Existing, clock.clone()).await?;
     let ledger = Ledger::start(store.engine().await?, store.watchers.clone(), clock.clone());
     let time_zone = options.store.billing_time_zone_name();
@@ -57,7 +58,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     let (serving, health) = (Serving::default(), Health::new());
     tracing::info!(metrics = %MetricsListen(metrics_address), "aggregating");
     if let Some(address) =
-        health_listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the listener has no address")?
+        health_listener.as_ref().map(std::net::TcpListener::local_addr).transpose().context("the health listener has no address")?
     {
         tracing::info!(%address, "serving health");
     }
@@ -99,7 +100,7 @@ async fn look_after(
         if let Some(path) = &options.store.test_clock {
             test_clock::follow(path, ledger.clock());
         }
-        let ledger_state = timeout(TICK_LIMIT, ledger.check()).await.unwrap_or_else(|_| Err("it does not answer".to_owned()));
+        let ledger_state = timeout(TICK_LIMIT, ledger.check()).await.unwrap_or_else(|_| Err(format!("no reply within {TICK_LIMIT:?}")));
         let aggregating = status.problem().map_or(Ok(()), Err);
         metrics().set_store_up(ledger_state.is_ok());
         let mut warnings = status.warnings();

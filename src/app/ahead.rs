@@ -60,9 +60,13 @@ impl Partition {
         } else if self.said_at.is_none_or(|said_at| now - said_at >= SAY_AGAIN) {
             self.said_at = Some(now);
             if ahead > SERVED && is_served {
-                tracing::error!(partition, seconds, "a partition's time is ahead of the clock, and it is served because of --serve-ahead");
+                tracing::error!(partition, seconds, "a partition's time is ahead of the clock; serving it anyway because of --serve-ahead");
             } else {
-                tracing::error!(partition, seconds, "a partition's time is ahead of the clock: it stands until the clock has caught up");
+                tracing::error!(
+                    partition,
+                    seconds,
+                    "a partition's time is ahead of the clock: its time stands still until the clock has caught up"
+                );
             }
         }
     }

@@ -88,7 +88,7 @@ pub struct ConsolePlan {
 impl ConsolePlan {
     /// The console of a listener.
     pub fn new(listener: &TcpListener, options: &ServeOptions, billing: Option<&Billing>, access: &Arc<Access>) -> anyhow::Result<Self> {
-        let address = listener.local_addr().context("the listener has no address")?;
+        let address = listener.local_addr().context("the console's listener has no address")?;
         let site = Site::new(address, options.tls.tls_cert.is_some(), options.console.console_url.as_deref());
         let (store, own) = match billing {
             Some(billing) => (billing.store().clone(), None),

@@ -243,12 +243,12 @@ async fn count_sizes(ledger: &Ledger) {
 /// Whether the service is ready, and what an operator should know. A partition that is in trouble holds up no other.
 async fn look_after(ledger: &Ledger, spans: &Spans, partitions: &mut Partitions) -> Found {
     let checked = timeout(TICK_LIMIT, ledger.engine().check()).await;
-    let checked = checked.unwrap_or_else(|_| vec![Err("it does not answer".to_owned()); usize::from(ledger.partitions())]);
+    let checked = checked.unwrap_or_else(|_| vec![Err(format!("no reply within {TICK_LIMIT:?}")); usize::from(ledger.partitions())]);
     partitions.take_in(ledger, spans);
     let swept = partitions.next_to_sweep(&checked, SWEPT_AT_ONCE, ledger.clock().now());
     let sweeps = swept.iter().map(|partition| async { timeout(TICK_LIMIT, ledger.sweep(*partition, TICK)).await });
     for (partition, result) in swept.iter().zip(join_all(sweeps).await) {
-        partitions.swept(*partition, &result.unwrap_or_else(|_| Err(LedgerError::not_done("it does not answer"))));
+        partitions.swept(*partition, &result.unwrap_or_else(|_| Err(LedgerError::not_done(format!("no reply within {TICK_LIMIT:?}")))));
     }
     partitions.look(ledger, checked)
 }

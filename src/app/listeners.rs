@@ -129,7 +129,7 @@ pub async fn follow_tls(tls: Option<&Tls>) {
         match tls.follow() {
             Ok(true) => tracing::info!("the files of TLS were read again"),
             Ok(false) => {}
-            Err(error) => tracing::error!("the files of TLS have changed and cannot be used; what was read before stays: {error:#}"),
+            Err(error) => tracing::error!("the files of TLS have changed and cannot be used; keeping the previous version: {error:#}"),
         }
     }
 }
@@ -160,7 +160,7 @@ pub async fn follow_access(access: &Access, (is_insecure, is_plain): (bool, bool
         looks.tick().await;
         match access.follow() {
             Ok(is_read) if is_read || !is_same_set(&before) => {
-                tracing::info!(is_read, "who is let in has changed: the access file, or keys of identity providers");
+                tracing::info!(is_read, "access rules changed: the access file, or keys of identity providers");
                 let after = said();
                 if after != before {
                     trail.record(recorded::access_changed(&before, &after));
@@ -169,7 +169,7 @@ pub async fn follow_access(access: &Access, (is_insecure, is_plain): (bool, bool
             }
             Ok(_) => {}
             Err(error) => {
-                tracing::error!("the access file has changed and cannot be used; what was read before stays: {error:#}");
+                tracing::error!("the access file has changed and cannot be used; keeping the previous version: {error:#}");
                 trail.record(recorded::access_broken(&error));
             }
         }

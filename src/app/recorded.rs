@@ -119,7 +119,7 @@ impl Writer {
         let ended = timeout(LAST_LIMIT, self.ended).await;
         let count = self.trail.waiting();
         if ended.is_err() || count > 0 {
-            tracing::error!(count, "audit records are lost: they could not be written in time");
+            tracing::error!(count, "audit records are lost: writing them timed out");
         }
     }
 }
@@ -132,7 +132,7 @@ async fn write(trail: &Trail, billing: Option<&Billing>, stop: &CancellationToke
             Ok(()) => is_failing = false,
             Err(error) => {
                 if is_last || !std::mem::replace(&mut is_failing, true) {
-                    tracing::warn!("audit records wait for the billing store: {error:#}");
+                    tracing::warn!("audit records are queued until the billing store is available: {error:#}");
                 }
             }
         }

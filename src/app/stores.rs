@@ -94,7 +94,7 @@ pub async fn restore(
     for partition in 0..settings.partitions {
         let rebuilt = billing.rebuild(&plan, partition, &clock, settings.window, |entries| seen(partition, entries)).await?;
         if let Some(first) = rebuilt.contradictions.first() {
-            bail!("the billing store contradicts itself, so nothing can be restored from it: {first} (tollgate verify tells more)");
+            bail!("the billing store contradicts itself, so nothing can be restored from it: {first} (run tollgate verify for details)");
         }
         let repeatable_until = rebuilt.gap_ended_at.map(|ended_at| ended_at.saturating_add(settings.window));
         if let Some(until) = repeatable_until.filter(|until| *until > clock.now() && !accepts_repeats) {

@@ -166,8 +166,9 @@ impl Aggregator {
 
     async fn keep_claims(&self, works: &mut BTreeMap<u16, Work>, stopped: &mut watch::Receiver<bool>) -> Result<(), BillingError> {
         loop {
-            let kept =
-                timeout(CLAIM_LIMIT, self.keep(works)).await.unwrap_or_else(|_| Err(BillingError::unavailable("it does not answer")));
+            let kept = timeout(CLAIM_LIMIT, self.keep(works))
+                .await
+                .unwrap_or_else(|_| Err(BillingError::unavailable(format!("no reply within {CLAIM_LIMIT:?}"))));
             match kept {
                 Ok(()) => self.shared.status.set_store(Ok(())),
                 Err(error) => match self.shared.billing.store().explain(error).await {

@@ -180,8 +180,8 @@ impl Status {
         let error = result.err();
         let mut state = self.state();
         match (&state.store_error, &error) {
-            (None, Some(error)) => tracing::error!(error, "the billing store is away: aggregation waits"),
-            (Some(_), None) => tracing::info!("the billing store is there again"),
+            (None, Some(error)) => tracing::error!(error, "the billing store is unavailable: aggregation waits"),
+            (Some(_), None) => tracing::info!("the billing store is available again"),
             _ => {}
         }
         state.store_error = error;

@@ -118,7 +118,7 @@ impl Store {
         match timeout(EXPLANATION_LIMIT, connecting).await {
             Ok(Ok(())) => error,
             Ok(Err(cause)) => BillingError::unavailable(format!("no connection to {}: {cause}", self.place)),
-            Err(_) => BillingError::unavailable(format!("no connection to {}: it does not answer", self.place)),
+            Err(_) => BillingError::unavailable(format!("no connection to {}: no reply within {EXPLANATION_LIMIT:?}", self.place)),
         }
     }
 

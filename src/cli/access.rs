@@ -33,7 +33,7 @@ pub struct AccessOptions {
     in_store: bool,
     #[command(subcommand)]
     act: Act,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORMAT", global = true)]
     output: Output,
     #[command(flatten)]

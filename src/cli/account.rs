@@ -22,7 +22,7 @@ use super::output::Output;
 pub struct AccountOptions {
     #[command(subcommand)]
     command: AccountCommand,
-    /// How to show what came of it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]
@@ -67,7 +67,7 @@ enum AccountCommand {
     RemoveNote(notes::RemoveOptions),
     /// Refuse new authorizations, direct debits and withdrawals from now on.
     Suspend(change::StateOptions),
-    /// Let them happen again.
+    /// Resume a suspended account.
     Resume(change::StateOptions),
     /// End the account; it must be empty.
     Close(change::StateOptions),

@@ -29,7 +29,7 @@ pub fn run(options: &AggregateOptions) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::start(&options.telemetry)?;
     exit_on_panic();
     if let Some(path) = &options.store.test_clock {
-        tracing::warn!(path = %path.display(), "THE TIME IS A TEST'S: it is what a file says. Bill nobody by it");
+        tracing::warn!(path = %path.display(), "test clock in use, read from a file: do not bill real customers");
     }
     // Reading the journal and writing the billing store are two threads' work.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("cannot start a runtime")?;

@@ -10,10 +10,10 @@ use super::table::{self, table_of};
 use crate::cli::failure::explain;
 use crate::grpc::v1::{AggregationState, GetAggregationRequest, HeldSeries, PartitionAggregation, Retention};
 
-/// How to show it.
+/// Output format.
 #[derive(Args, Debug)]
 pub struct AggregationOptions {
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]
@@ -44,7 +44,10 @@ fn warnings(found: &[PartitionAggregation]) {
         );
     }
     for of in found.iter().filter(|of| of.ahead_seconds >= 2) {
-        eprintln!("warning: the time of partition {} is {} s ahead of the clock; it stands until then", of.partition, of.ahead_seconds);
+        eprintln!(
+            "warning: the time of partition {} is {} s ahead of the clock; it stands still until then",
+            of.partition, of.ahead_seconds
+        );
     }
 }
 

@@ -18,7 +18,7 @@ use v1::approval_service_client::ApprovalServiceClient;
 pub struct ApprovalsOptions {
     #[command(subcommand)]
     command: ApprovalsCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

@@ -35,7 +35,7 @@ pub struct AuditOptions {
     /// At most this many.
     #[arg(long, value_name = "NUMBER", default_value_t = 50)]
     count: usize,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]

@@ -63,7 +63,7 @@ pub struct ConvertAllOptions {
     /// Go on after this place: what an earlier run of the same batch said on stderr. With --all or --name.
     #[arg(long, value_name = "TOKEN", default_value = "", conflicts_with = "file")]
     after: String,
-    /// How to show what came of it: JSON is one object in each line.
+    /// Output format; JSON is one object in each line.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]

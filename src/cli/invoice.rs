@@ -29,7 +29,7 @@ pub use show::{category_name, in_full};
 pub struct InvoiceOptions {
     #[command(subcommand)]
     command: InvoiceCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

@@ -17,7 +17,7 @@ use crate::grpc::v1::{GetIssuerRequest, GetIssuerResponse, Issuer, Logo, SetIssu
 pub struct IssuerOptions {
     #[command(subcommand)]
     command: IssuerCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

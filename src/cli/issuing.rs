@@ -15,7 +15,7 @@ use crate::grpc::v1::{GetIssuingRequest, GetIssuingResponse, IssuingReview, SetI
 pub struct IssuingOptions {
     #[command(subcommand)]
     command: IssuingCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

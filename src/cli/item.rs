@@ -16,7 +16,7 @@ use crate::grpc::v1::{DeleteItemRequest, ItemName, ListItemsRequest, ListItemsRe
 pub struct ItemOptions {
     #[command(subcommand)]
     command: ItemCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

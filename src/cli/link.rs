@@ -18,7 +18,7 @@ use crate::grpc::v1::{
 pub struct LinkOptions {
     #[command(subcommand)]
     command: LinkCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

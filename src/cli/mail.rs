@@ -24,7 +24,7 @@ const LARGEST: u64 = 2 * 1024 * 1024;
 pub struct MailOptions {
     #[command(subcommand)]
     command: MailCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

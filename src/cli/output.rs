@@ -15,7 +15,7 @@ use tonic::{Response, Status};
 use crate::cli::failure::{explain, problem};
 use crate::grpc::dynamic::{descriptors, to_json};
 
-/// How to show it.
+/// Output format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For people.

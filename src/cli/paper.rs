@@ -15,8 +15,8 @@ use crate::grpc::v1::{GetAccountFileRequest, InvoiceForm};
 /// What to write a paper as, and where to.
 #[derive(Args, Clone, Debug)]
 pub struct PaperOptions {
-    /// Write it into a file of this form.
-    #[arg(long, value_enum, value_name = "FORM")]
+    /// Write it into a file of this format.
+    #[arg(long = "format", alias = "form", value_enum, value_name = "FORMAT")]
     form: Option<Form>,
     /// Write to this file; "-": to the standard output [default: named by what it is, in the current folder]
     #[arg(long, value_name = "PATH", requires = "form")]

@@ -22,7 +22,7 @@ use crate::grpc::v1::{
 pub struct PaymentOptions {
     #[command(subcommand)]
     command: PaymentCommand,
-    /// How to show what came of it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

@@ -16,7 +16,7 @@ use crate::grpc::v1::{JournalPosition, ListReceivablesRequest, Receivables};
 pub struct ReceivablesOptions {
     /// Only of this account.
     account: Option<String>,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]

@@ -56,13 +56,13 @@ pub async fn follow(reload: Reload, started: Settings) -> anyhow::Result<()> {
         let settings = match Settings::read() {
             Ok(settings) => settings,
             Err(error) => {
-                tracing::error!("the settings cannot be read again; all stays as it was: {error:#}");
+                tracing::error!("the settings cannot be read again; keeping all previous values: {error:#}");
                 continue;
             }
         };
         let (failed, waiting) = (reload.take(&settings.options), settings.needing_a_start(&started));
         for error in &failed {
-            tracing::error!("a setting cannot be used; what was read before stays: {error:#}");
+            tracing::error!("a setting cannot be used; keeping its previous value: {error:#}");
         }
         if !waiting.is_empty() {
             tracing::warn!(settings = waiting.join(", "), "these settings have changed, and are taken only at a start");

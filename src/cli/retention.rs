@@ -22,7 +22,7 @@ pub struct ShowRetentionOptions {
     /// Where the billing store is, and the terms.
     #[command(flatten)]
     pub stores: StoresOptions,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORM")]
     output: Output,
 }

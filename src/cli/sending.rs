@@ -20,7 +20,7 @@ use crate::grpc::v1::{
 pub struct SendingOptions {
     #[command(subcommand)]
     command: SendingCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

@@ -33,7 +33,7 @@ pub fn run(options: ServeOptions) -> anyhow::Result<ExitCode> {
     let telemetry = telemetry::start(&options.telemetry)?;
     exit_on_panic();
     if let Some(path) = &options.store.test_clock {
-        tracing::warn!(path = %path.display(), "THE TIME IS A TEST'S: it is what a file says. Charge nobody by it");
+        tracing::warn!(path = %path.display(), "test clock in use, read from a file: do not charge real customers");
     }
     let result = block_on(async {
         let (signals, started) = (Signals::listen()?, Settings::read()?);

@@ -14,7 +14,7 @@ use crate::grpc::v1::{Money, SuggestCreditLimitRequest, SuggestCreditLimitRespon
 pub struct SuggestLimitOptions {
     /// The account's id.
     account: String,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
     #[command(flatten)]

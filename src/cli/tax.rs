@@ -19,7 +19,7 @@ use crate::grpc::v1::{
 pub struct TaxOptions {
     #[command(subcommand)]
     command: TaxCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

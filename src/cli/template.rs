@@ -21,7 +21,7 @@ use crate::grpc::v1::{
 pub struct TemplateOptions {
     #[command(subcommand)]
     command: TemplateCommand,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, global = true)]
     output: Output,
     #[command(flatten)]

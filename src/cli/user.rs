@@ -39,7 +39,7 @@ pub struct UserOptions {
     /// Where the users are: in the billing store.
     #[command(flatten)]
     pub stores: StoresOptions,
-    /// How to show it.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, value_name = "FORMAT")]
     output: Output,
 }

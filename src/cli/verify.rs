@@ -23,7 +23,7 @@ pub struct VerifyOptions {
     /// Where ledger and billing store are, and the shortest terms that ever were: without them, nothing may have been dropped.
     #[command(flatten)]
     pub stores: StoresOptions,
-    /// How to show what was found.
+    /// Output format.
     #[arg(long, value_enum, default_value = "table", value_name = "FORM")]
     pub output: Output,
     /// A head that an earlier verify printed, and that was kept elsewhere: proves that nothing before it was changed since; may be given

@@ -167,7 +167,7 @@ impl EngineThread {
             }
         }
         if let Err(error) = store.close() {
-            tracing::warn!(%error, "the ledger's store was not closed in good order: what it wrote last is in the file beside it");
+            tracing::warn!(%error, "the ledger's store was not closed cleanly: recent writes are still in the -wal file");
         }
     }
 

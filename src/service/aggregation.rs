@@ -79,7 +79,7 @@ impl UseCases {
     async fn unread_journals(&self) -> Result<Vec<UnreadJournal>, Error> {
         let ledger = &self.ledger;
         let fate = match ledger.journal_bounds().unread_tail {
-            Some(_) => "there is no billing store: usage records are deleted unread, but for the journal's tail",
+            Some(_) => "there is no billing store: usage records are discarded without billing; only the newest journal entries are kept",
             None => "there is no billing store: usage records are kept in the journal, and not read",
         };
         let mut journals = Vec::new();

@@ -149,7 +149,7 @@ async fn searchable(billing: &Billing) -> Result<Comparison, BillingError> {
         Ok(Ok(Some(comparison))) => Ok(comparison),
         Ok(Ok(None)) => Err(BillingError::unavailable("it still takes in accounts from before there was search")),
         Ok(Err(error)) => Err(error),
-        Err(_) => Err(BillingError::unavailable("it does not answer")),
+        Err(_) => Err(BillingError::unavailable(format!("no reply within {PATIENCE:?}"))),
     }
 }
 

@@ -124,7 +124,7 @@ async fn console_url(service: &Service) -> String {
 
 /// Waits until users can be kept.
 async fn until_users_are_kept(service: &Service) {
-    let is_made = async || service.log().iter().any(|line| line.contains("the billing store's tables were made")).then_some(());
+    let is_made = async || service.log().iter().any(|line| line.contains("the billing store's tables were created")).then_some(());
     until("the billing store is there", is_made).await;
 }
 

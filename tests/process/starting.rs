@@ -124,7 +124,7 @@ async fn a_start_says_where_it_serves_and_what_and_a_clean_stop_ends_with_stoppe
     let folder = temporary_folder();
     let store = path(folder.path(), "ledger.db");
     let first = messages(&["--store", &store]).await;
-    assert_eq!(first.iter().filter(|line| line.contains("tables were made")).count(), 1, "{first:#?}");
+    assert_eq!(first.iter().filter(|line| line.contains("tables were created")).count(), 1, "{first:#?}");
     let mut second = messages(&["--store", &store]).await;
     assert_eq!(second.last().unwrap(), "INFO stopped");
     second.sort();

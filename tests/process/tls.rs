@@ -167,7 +167,7 @@ async fn certificates_change_under_load_without_a_failed_call() {
     // A broken file changes nothing, and is told.
     std::fs::write(&certificate, "nothing").unwrap();
     let began = Instant::now();
-    while !service.log().iter().any(|line| line.contains("what was read before stays")) {
+    while !service.log().iter().any(|line| line.contains("keeping the previous version")) {
         assert!(began.elapsed() < PATIENCE, "nobody tells of the broken file");
         assert_eq!(look(connect(&service, &authority, None).await.unwrap()).await, Code::NotFound);
     }

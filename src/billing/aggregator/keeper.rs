@@ -110,8 +110,8 @@ impl Looks {
         let said = waits.iter().map(|(why, _)| why.as_str()).collect::<Vec<_>>().join("; ");
         if said != self.said && !said.is_empty() {
             match self.is_wrong {
-                true => tracing::error!("nothing is dropped, though a term is set: {said}"),
-                false => tracing::warn!("nothing is dropped yet: {said}"),
+                true => tracing::error!("retention is on but nothing was deleted: {said}"),
+                false => tracing::warn!("nothing was deleted yet: {said}"),
             }
         }
         self.said = said;

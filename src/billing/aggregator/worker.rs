@@ -350,7 +350,7 @@ impl<'a> Worker<'a> {
     /// Stops the partition, for everybody. If that cannot be written down now (false), the next round finds the same again.
     async fn stop(&mut self, what: &str, reason: &str) -> bool {
         let partition = self.claim.partition;
-        tracing::error!(partition, what, reason, "the aggregation of a partition stands still");
+        tracing::error!(partition, what, reason, "the aggregation of a partition is stopped");
         self.anchored_at = None;
         match partitions::stop(self.shared.billing.store(), &self.claim, reason, self.shared.ledger.clock().now()).await {
             Ok(_) => {
@@ -358,7 +358,7 @@ impl<'a> Worker<'a> {
                 true
             }
             Err(error) => {
-                tracing::error!(partition, %error, "that it stands still could not be written down");
+                tracing::error!(partition, %error, "that it is stopped could not be written down");
                 false
             }
         }

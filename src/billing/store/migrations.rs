@@ -84,7 +84,7 @@ impl Store {
         }
         transaction.commit().await?;
         match (done, MIGRATIONS.len()) {
-            (0, version) => tracing::info!(version, "the billing store's tables were made"),
+            (0, version) => tracing::info!(version, "the billing store's tables were created"),
             (before, version) if before < version => tracing::info!(before, version, "the billing store's tables were brought up to date"),
             _ => {}
         }

@@ -30,7 +30,7 @@ pub struct CreateOptions {
     /// ISO 4217 code; it never changes.
     #[arg(long, value_name = "CODE")]
     currency: String,
-    /// Who pays when.
+    /// Payment mode: prepaid or postpaid.
     #[arg(long, value_enum)]
     mode: Mode,
     /// How many decimals its amounts have [default: the currency's own and 4 more, at most 6]

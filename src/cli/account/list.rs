@@ -52,7 +52,7 @@ pub struct ListOptions {
     /// Only accounts that owe something: their balance is below zero.
     #[arg(long, conflicts_with = "name")]
     owing: bool,
-    /// What they are ordered by: name, usable_credit, balance or amount_due; with " desc" behind it, the last first [default: name]
+    /// What they are ordered by: name, usable_credit, balance or amount_due; with " desc" behind it, descending [default: name]
     #[arg(long, value_name = "ORDER", conflicts_with = "name")]
     order_by: Option<String>,
     /// The maximum number to list [default: all]
@@ -60,7 +60,7 @@ pub struct ListOptions {
     count: Option<usize>,
 }
 
-/// Who pays when.
+/// Payment mode: prepaid or postpaid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
     /// Credit is bought in advance.
@@ -78,10 +78,10 @@ impl From<Mode> for PaymentMode {
     }
 }
 
-/// What an account lets happen.
+/// Lifecycle of an account.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum State {
-    /// Everything.
+    /// Accepts all commands.
     Active,
     /// Nothing new; what is under way may settle.
     Suspended,

@@ -88,7 +88,7 @@ pub struct LoadOptions {
     /// How many pages of the journal may be read for that.
     #[arg(long, default_value = "2000", value_name = "COUNT", help_heading = "Books")]
     pub journal_pages: usize,
-    /// How to show the results.
+    /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table, help_heading = "Results")]
     pub output: Output,
     /// Measure a ladder of rates (open loop), and draw latency against rate into this SVG file.

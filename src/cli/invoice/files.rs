@@ -41,7 +41,7 @@ pub struct FilesOptions {
     #[arg(long, value_name = "MONTH")]
     month: Month,
     /// What to write.
-    #[arg(long, value_enum, default_value_t = Form::Pdf)]
+    #[arg(long = "format", alias = "form", value_enum, default_value_t = Form::Pdf)]
     form: Form,
     /// The folder; or the archive, if it ends in .zip.
     #[arg(long, value_name = "PATH")]

@@ -68,7 +68,7 @@ pub async fn back(
                 Provided::NameTaken(name) => (None, "sign-in-name-taken", name),
                 Provided::NoName(name) => (None, "sign-in-no-name", name),
             };
-            tracing::warn!(user = name, reason = problem, "signing in at the identity provider lets nobody in");
+            tracing::warn!(user = name, reason = problem, "a sign-in at the identity provider is not accepted");
             console.use_cases.tell_of_failed_sign_in(&context, name.as_deref(), "provider");
             let text = locale.text_with(problem, &[("value", value.as_str())]);
             problem_page(&console, &locale, StatusCode::FORBIDDEN, text, &to)?

@@ -60,7 +60,7 @@ impl RedisOptions {
         let patience = self.response_timeout * patience;
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(patience));
         let connected = timeout(patience, self.connect(address, config, |settings| settings)).await;
-        let connected = connected.unwrap_or_else(|_| bail!("it does not answer"));
+        let connected = connected.unwrap_or_else(|_| bail!("no reply within {patience:?}"));
         let (connection, work) = connected.with_context(|| format!("cannot connect to Redis at {address}"))?;
         Ok(DrivenConnection { connection, driver: tokio::spawn(work).abort_handle() })
     }

@@ -52,7 +52,7 @@ impl Losses {
         metrics().ledger.count_lost(partition, 0);
         if loss.is_any.swap(blocks > 0, Ordering::Relaxed) && blocks == 0 {
             *loss.range.lock().unwrap_or_else(PoisonError::into_inner) = None;
-            tracing::info!(partition, "nothing that the partition had lost is kept aside any more");
+            tracing::info!(partition, "no lost blocks of this partition are stored any more");
         }
     }
 

@@ -71,7 +71,9 @@ pub async fn open(
         Some(stored) if !stored.is_being_created => stored,
         found => match opening.purpose() {
             Some(purpose) => create(&mut nodes, &store, settings, purpose).await?,
-            None if found.is_some() => bail!("the store is being created; if nobody does, that was interrupted: run tollgate init again"),
+            None if found.is_some() => {
+                bail!("the store is being created; if no process is doing so, it was interrupted: run tollgate init again")
+            }
             None => bail!("the store is empty: there is no {} in {}", store.head, options.place()),
         },
     };

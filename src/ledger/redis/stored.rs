@@ -72,14 +72,14 @@ impl Stored {
             bail!("the store has format version {}, and this is a tollgate for version {FORMAT_VERSION}", self.format_version);
         }
         if self.is_being_restored {
-            bail!("the store is being restored; if nobody does, that was interrupted: run tollgate restore again");
+            bail!("the store is being restored; if no process is doing so, it was interrupted: run tollgate restore again");
         }
         if self.is_being_created {
-            bail!("the store is being created; if nobody does, that was interrupted: run tollgate init again");
+            bail!("the store is being created; if no process is doing so, it was interrupted: run tollgate init again");
         }
         if self.is_being_migrated {
             bail!(
-                "the store is being brought to format version {FORMAT_VERSION}; if nobody does, that was interrupted: start a service again"
+                "the store is being brought to format version {FORMAT_VERSION}; if no process is doing so, it was interrupted: start a service again"
             );
         }
         self.settings.check(settings)

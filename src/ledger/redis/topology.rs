@@ -240,7 +240,8 @@ async fn ask(options: &RedisOptions, address: &ConnectionAddr, is_sentinel: bool
             () = work => bail!("it closed the connection"),
         }
     };
-    timeout(PATIENCE.min(options.response_timeout), asked).await.unwrap_or_else(|_| bail!("it does not answer"))
+    let limit = PATIENCE.min(options.response_timeout);
+    timeout(limit, asked).await.unwrap_or_else(|_| bail!("no reply within {limit:?}"))
 }
 
 /// Whether the servers are a cluster, as the first says that answers: none that is silent is waited for.

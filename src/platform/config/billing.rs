@@ -28,8 +28,8 @@ const LEASES: std::ops::RangeInclusive<Duration> = Duration::from_millis(500)..=
 #[command(next_help_heading = "Billing")]
 pub struct BillingOptions {
     /// Where usage records, invoices and payments are kept: `postgres://[user[:password]@]host[:port]/database` or `sqlite://path`; "off":
-    /// nowhere, and with --redis usage records are deleted unread, but for the journal's tail. Put a password into the environment, not on
-    /// the command line [default: a file beside the store of the embedded engine; with --redis it must be given]
+    /// nowhere, and with --redis usage records are discarded without billing, but for the newest entries of the journal. Put a password
+    /// into the environment, not on the command line [default: a file beside the store of the embedded engine; with --redis it must be given]
     #[arg(long, env = "TOLLGATE_BILLING", hide_env_values = true, value_name = "URL|off")]
     pub billing: Option<BillingUrl>,
     /// For how long a partition stays claimed by an aggregator that gives no sign of life, 500ms to 10m.

@@ -158,7 +158,7 @@ impl Metrics {
 
     fn register(mut self) -> Self {
         let registry = &mut self.registry;
-        registry.register("tollgate_build", "What runs", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
+        registry.register("tollgate_build", "Version of the running build", Info::new([("version", env!("CARGO_PKG_VERSION"))]));
         self.process.register(registry);
         self.calls.register(registry);
         self.aggregation.register(registry);
@@ -166,13 +166,18 @@ impl Metrics {
         self.decisions.register(registry);
         self.ledger.register(registry);
         registry.register("tollgate_batch_commands", "Commands in a batch", self.batch_commands.clone());
-        registry.register_with_unit("tollgate_batch_duration", "Batches, until their answer", Unit::Seconds, self.batch_seconds.clone());
+        registry.register_with_unit("tollgate_batch_duration", "Time to complete a batch", Unit::Seconds, self.batch_seconds.clone());
         registry.register("tollgate_store_up", "Whether the store answers and agrees on the time", self.store_up.clone());
         registry.register("tollgate_commands_waiting", "Commands that wait for their batch to leave", self.waiting.clone());
         registry.register("tollgate_aggregated_entries", "Journal entries committed to the billing store", self.aggregated.clone());
         let (entries, seconds) = (self.lag_entries.clone(), self.lag_seconds.clone());
         registry.register("tollgate_aggregation_lag_entries", "Journal entries that are not committed yet", entries);
-        registry.register_with_unit("tollgate_aggregation_lag", "How old the first of them is", Unit::Seconds, seconds);
+        registry.register_with_unit(
+            "tollgate_aggregation_lag",
+            "Age of the oldest journal entry that is not committed yet",
+            Unit::Seconds,
+            seconds,
+        );
         registry.register("tollgate_journal_entries", "Entries that the journal of a partition holds", self.journal.clone());
         let (high_water, refusals) = (self.journal_high_water.clone(), self.journal_refusals.clone());
         registry.register("tollgate_journal_high_water_entries", "Entries above which new charges are refused", high_water);

@@ -112,7 +112,7 @@ impl UseCases {
                     // One that is held up, as by a partition that is away, holds up no other.
                     Err(error) if error.leaves_open() => left_open = Some(error),
                     // What was refused is noted.
-                    _ => tracing::info!(approval = approval.id, "an act that was approved and left was gone on with"),
+                    _ => tracing::info!(approval = approval.id, "resumed an approved act that was interrupted"),
                 }
             }
             match approved.last() {

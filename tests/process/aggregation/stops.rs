@@ -76,7 +76,7 @@ async fn a_gap_stops_its_partition_visibly_and_the_others_go_on() {
         sleep(Duration::from_millis(20)).await;
     }
     // Log, metric, health.
-    let event = aggregator.wait_for("the aggregation of a partition stands still");
+    let event = aggregator.wait_for("the aggregation of a partition is stopped");
     assert_eq!((event["partition"].as_u64(), event["what"].as_str()), (Some(u64::from(number)), Some("gap")));
     let metric = format!("tollgate_aggregation_stopped{{partition=\"{number}\"}} 1");
     let deadline = Instant::now() + Duration::from_secs(10);

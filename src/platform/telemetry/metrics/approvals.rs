@@ -17,7 +17,7 @@ pub struct ApprovalMetrics {
 impl ApprovalMetrics {
     pub(super) fn register(&self, registry: &mut Registrar) {
         registry.register("tollgate_approvals_waiting", "Acts that wait for a second person", self.waiting.clone());
-        registry.register_with_unit("tollgate_approvals_oldest", "How long ago the oldest was asked for", Unit::Seconds, self.age.clone());
+        registry.register_with_unit("tollgate_approvals_oldest", "Age of the oldest waiting act", Unit::Seconds, self.age.clone());
     }
 
     /// This many wait, and the oldest was asked for this long ago.

@@ -20,7 +20,7 @@ struct DecisionLabels {
     outcome: String,
 }
 
-/// Commands, by what became of them.
+/// Commands, by result.
 pub struct DecisionMetrics {
     count: Family<DecisionLabels, Counter>,
     table: Table<Counter>,
@@ -40,7 +40,7 @@ impl Default for DecisionMetrics {
 
 impl DecisionMetrics {
     pub(super) fn register(&self, registry: &mut Registrar) {
-        registry.register("tollgate_decisions", "Commands, by what became of them", self.count.clone());
+        registry.register("tollgate_decisions", "Commands, by result", self.count.clone());
         let help = "Charges of what was consumed already that went beyond usable credit";
         registry.register("tollgate_overdrafts", help, self.overdrafts.clone());
     }

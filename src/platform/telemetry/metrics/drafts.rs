@@ -34,11 +34,16 @@ pub struct DraftMetrics {
 
 impl DraftMetrics {
     pub(super) fn register(&self, registry: &mut Registrar) {
-        registry.register("tollgate_drafts", "Documents that are not issued yet, by what for they wait", self.count.clone());
-        registry.register_with_unit("tollgate_drafts_oldest", "How long ago the oldest was cut", Unit::Seconds, self.age.clone());
+        registry.register("tollgate_drafts", "Documents that are not issued yet, by reason", self.count.clone());
+        registry.register_with_unit(
+            "tollgate_drafts_oldest",
+            "Age of the oldest document that is not issued yet",
+            Unit::Seconds,
+            self.age.clone(),
+        );
         registry.register("tollgate_held_documents", "Documents held back: they do not add up", self.held.clone());
         let oldest = self.held_age.clone();
-        registry.register_with_unit("tollgate_held_documents_oldest", "How long ago the oldest was cut", Unit::Seconds, oldest);
+        registry.register_with_unit("tollgate_held_documents_oldest", "Age of the oldest document held back", Unit::Seconds, oldest);
         registry.register("tollgate_issuing_fails", "Whether documents cannot be issued, again and again", self.issuing_fails.clone());
         registry.register("tollgate_documents_issued", "Documents that this process has issued", self.issued.clone());
         registry.register("tollgate_overdue_invoices", "Invoices that are not paid, and were due", self.overdue.clone());

@@ -52,7 +52,7 @@ impl MailMetrics {
         let oldest = self.oldest.clone();
         registry.register_with_unit("tollgate_mail_oldest", "For how long the oldest mail waits", Unit::Seconds, oldest);
         registry.register("tollgate_mail_held", "Whether no mail is sent, because the billing store may be a copy", self.held.clone());
-        registry.register("tollgate_mail_tries", "Tries to send a mail, by what came of them", self.tries.clone());
+        registry.register("tollgate_mail_tries", "Attempts to send a mail, by result", self.tries.clone());
         registry.register("tollgate_mail_sent", "Mails that the server has taken", self.sent.clone());
     }
 

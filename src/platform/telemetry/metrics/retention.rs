@@ -23,7 +23,7 @@ impl RetentionMetrics {
     pub(super) fn register(&self, registry: &mut Registrar) {
         let help = "Audit records, documents and details of entries that this process has dropped, because their term was over";
         registry.register("tollgate_retention_dropped", help, self.dropped.clone());
-        registry.register("tollgate_retention_fails", "Whether they cannot be dropped, again and again", self.fails.clone());
+        registry.register("tollgate_retention_fails", "Whether deletions keep failing", self.fails.clone());
     }
 
     pub fn count_dropped(&self, what: &'static str, count: u64) {
