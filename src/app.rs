@@ -5,6 +5,7 @@
 //! A lane that ends by itself ends the whole service with an error: its supervisor starts it again.
 //! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
 
+mod access_rules;
 mod aggregation;
 mod aggregator;
 mod ahead;
@@ -36,11 +37,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::billing::rendering::Fonts;
 use crate::clock::Clock;
-use crate::config::{CallerOptions, MetricsListen, ServeOptions};
+use crate::config::{MetricsListen, ServeOptions};
 use crate::grpc::Health;
 use crate::lanes::{Lane, start_thread};
 use crate::ledger::JournalBounds;
-use ::access::{Access, Bounds, StoredCallers};
+use ::access::StoredCallers;
 use aggregation::Aggregation;
 pub use aggregation::retention;
 pub use aggregator::aggregate;
@@ -51,7 +52,6 @@ use lane::LaneContext;
 pub use lane::server as grpc_server;
 use listeners::Listeners;
 pub use opening::{create, release_journal};
-use platform::telemetry::metrics;
 use platform::tls::Tls;
 pub use reload::Reload;
 use sending::Sending;
@@ -85,7 +85,7 @@ impl App {
     pub fn start_at(options: ServeOptions, clock: Clock) -> anyhow::Result<Self> {
         options.validate()?;
         let tls = Tls::load(&options.tls)?;
-        let access = Arc::new(access(&options)?);
+        let access = Arc::new(access_rules::access(&options)?);
         let listener = listen(options.network.listen, "--listen")?;
         let address = listener.local_addr().context("the gRPC listener (--listen) has no address")?;
         let metrics_listener = options.network.metrics_listen.0.map(|address| listen(address, "--metrics-listen")).transpose()?;
@@ -110,7 +110,7 @@ impl App {
             Some(stored) => access.take_stored(0, stored)?,
             None => access.await_stored()?,
         }
-        check_open(&options, &access)?;
+        access_rules::check_open(&options, &access)?;
         if access.is_open() {
             tracing::info!("nobody is named who may call: everybody who reaches a listener may do everything (--access-file)");
         }
@@ -261,55 +261,6 @@ impl Drop for App {
     fn drop(&mut self) {
         self.request_stop();
     }
-}
-
-/// Who is let in by the access file.
-fn access(options: &ServeOptions) -> anyhow::Result<Access> {
-    let access = options.network.access_file.as_deref().map_or_else(|| Ok(Access::open()), Access::of_file)?;
-    access.set_bounds(bounds(options))?;
-    // Where there is no ledger, nobody is named in it either; it is not made for a start that is refused.
-    if options.store.embedded_path().is_some_and(|path| !path.exists()) {
-        check_open(options, &access)?;
-    }
-    Ok(access)
-}
-
-/// Refuses to let in everybody from other machines, unless told to.
-fn check_open(options: &ServeOptions, access: &Access) -> anyhow::Result<()> {
-    metrics().connections.set_access_open(access.is_open());
-    if access.is_open() {
-        if let Some(address) = options.reachable_listener() {
-            anyhow::ensure!(
-                options.network.insecure,
-                "{address} can be reached from other machines, and --access-file names nobody: make a key by `tollgate access create-key`, \
-                 or pass --insecure if the network keeps others out"
-            );
-        }
-        anyhow::ensure!(
-            options.network.trusted_proxies.is_empty() || options.network.insecure,
-            "--trusted-proxies let others call, and --access-file names nobody: make a key by `tollgate access create-key`, or pass --insecure \
-             if the proxies keep others out"
-        );
-    }
-    if access.is_awaiting_stored() {
-        if let Some(address) = options.reachable_listener() {
-            anyhow::bail!(
-                "{address} can be reached from other machines, and who may call is not known: the billing store is away, and the ledger's \
-                 store has no copy of it. Start with the billing store, or with an --access-file that names somebody"
-            );
-        }
-        tracing::warn!(
-            "nobody is let in until it is known who may call: the billing store is away, and the ledger's store has no copy of it \
-             (--access-file)"
-        );
-    }
-    Ok(())
-}
-
-/// What a caller may have of the service whose grant does not say it.
-fn bounds(options: &ServeOptions) -> Bounds {
-    let CallerOptions { caller_requests_per_second, caller_concurrent_calls } = options.callers;
-    Bounds { requests_per_second: caller_requests_per_second, concurrent_calls: caller_concurrent_calls }
 }
 
 /// Takes the fonts that documents are printed with, and says what cannot be printed with them.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::bounds;
+use super::access_rules::bounds;
 use crate::config::ServeOptions;
 use access::Access;
 use platform::telemetry::logs;
