@@ -145,7 +145,7 @@ fn an_access_file_that_says_what_nobody_understands_is_refused_since_it_may_be_a
         // As it is called on the command line: without it, the key is for all accounts.
         (format!("{key}account = ['partner-7/']\n"), "unknown field `account`"),
         (format!("{key}expire = '2020-01-01T00:00:00Z'\n"), "unknown field `expire`"),
-        ("[[certificates]]\nname = 'c'\nroles = ['admin']\nrequests_per_secnd = 1\n".to_owned(), "unknown field `requests_per_secnd`"),
+        ("[[certificates]]\nname = 'c'\nroles = ['admin']\nrequests_a_second = 1\n".to_owned(), "unknown field `requests_a_second`"),
         (format!("{issuer}grants.desk = {{ roles = ['admin'], account = ['partner-7/'] }}\n"), "unknown field `account`"),
         (format!("[oidc.grants.desk]\nroles = ['admin']\naccount = ['partner-7/']\n{issuer}"), "unknown field `account`"),
         (format!("{issuer}{issuer}"), "the issuer \"https://id.example\" is there twice"),
