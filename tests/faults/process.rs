@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use serde_json::Value;
 
+use crate::service::{binary, without_passwords};
+
 /// What was logged last.
 const KEPT: usize = 400;
 
@@ -18,10 +20,13 @@ pub struct Process {
 impl Process {
     /// Starts a command of the binary; each event that it logs is looked at.
     pub fn start(arguments: &[String], environment: &[(String, String)], look: impl Fn(&Value) + Send + 'static) -> Self {
-        let mut child = Command::new(crate::service::binary())
-            .args(arguments)
+        let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        let (shown, hidden) = without_passwords(&words);
+        let mut child = Command::new(binary())
+            .args(shown)
             .env_clear()
             .env("TOLLGATE_CONSOLE", "off")
+            .envs(hidden)
             .envs(environment.iter().cloned())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())

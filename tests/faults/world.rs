@@ -17,6 +17,7 @@ use crate::postgres::PostgresServer;
 use crate::process::{Process, WallClock};
 use crate::proxy::Link;
 use crate::script::{Kind, PARTITIONS, Part, SERVERS};
+use crate::service::{binary, without_passwords};
 use crate::support::{RedisServer, temporary_folder, valkey};
 
 /// How large Redis's disk is, in bytes.
@@ -276,10 +277,12 @@ impl World {
 
     /// A command of an operator.
     pub fn operate(&self, words: &[&str]) -> Result<String, String> {
-        let output = Command::new(crate::service::binary())
-            .args(words)
-            .args(&self.redis_arguments)
+        let words: Vec<&str> = words.iter().copied().chain(self.redis_arguments.iter().map(String::as_str)).collect();
+        let (shown, hidden) = without_passwords(&words);
+        let output = Command::new(binary())
+            .args(shown)
             .env_clear()
+            .envs(hidden)
             .env("USER", "tester")
             .env("TOLLGATE_BILLING", &self.billing)
             .output()

@@ -50,7 +50,7 @@ pub fn without_passwords<'a>(words: &[&'a str]) -> (Vec<&'a str>, Vec<(&'static 
             _ => None,
         };
         rest = match (variable, behind) {
-            (Some(variable), [url, behind @ ..]) if url.contains("://tollgate:") || url.contains("password=") => {
+            (Some(variable), [url, behind @ ..]) if url.contains("://tollgate:") || url.contains("pass=") || url.contains("password=") => {
                 hidden.push((variable, *url));
                 behind
             }
