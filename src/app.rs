@@ -159,7 +159,7 @@ impl App {
             None => None,
         };
 
-        let is_plain = options.network.insecure && tls.is_none() && options.reachable_listener().is_some();
+        let is_plain = options.network.insecure && tls.is_none() && options.takes_secrets_from_elsewhere();
         let reload = Reload { access: Arc::clone(&access), tls: tls.clone(), public_tls: public_tls.clone() };
         let (end, ended) = oneshot::channel();
         let control = Control {

@@ -281,6 +281,16 @@ impl ServeOptions {
         listeners.into_iter().flatten().find(|address| !address.ip().to_canonical().is_loopback())
     }
 
+    /// Whether other machines can reach a listener that keys or passwords are sent to.
+    #[must_use]
+    pub fn takes_secrets_from_elsewhere(&self) -> bool {
+        let is_reachable = |address: SocketAddr| !address.ip().to_canonical().is_loopback();
+        let MetricsListen(metrics) = self.network.metrics_listen;
+        self.reachable_listener().is_some()
+            || self.console().is_some_and(|(address, _)| is_reachable(address))
+            || (self.network.metrics_credentials && metrics.is_some_and(is_reachable))
+    }
+
     /// The URL of the billing store, if there is to be one.
     #[must_use]
     pub fn billing_url(&self) -> Option<String> {

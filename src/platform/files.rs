@@ -31,11 +31,17 @@ pub fn private_file(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads TOML. An error says on which line and why, and shows nothing of the line: a secret may stand there.
+/// Reads TOML. An error says on which line and why, and shows no value: it may be a secret.
 pub fn from_toml<T: DeserializeOwned>(text: &str) -> anyhow::Result<T> {
-    toml::from_str(text).map_err(|error| match error.span() {
-        Some(span) => anyhow!("line {}: {}", line_of(text, span.start), error.message()),
-        None => anyhow!("{}", error.message()),
+    toml::from_str(text).map_err(|error| {
+        let message = error.message();
+        // "invalid type: string \"...\", expected a sequence"
+        let wanted = message.starts_with("invalid ").then(|| message.rsplit_once(", expected ")).flatten();
+        let said = wanted.map_or_else(|| message.to_owned(), |(_, wanted)| format!("has another type or value: expected {wanted}"));
+        match error.span() {
+            Some(span) => anyhow!("line {}: {said}", line_of(text, span.start)),
+            None => anyhow!("{said}"),
+        }
     })
 }
 
@@ -50,4 +56,22 @@ pub fn read_bounded(path: &Path, most: u64) -> anyhow::Result<Vec<u8>> {
     let size = std::fs::metadata(path).context("cannot be read")?.len();
     ensure!(size <= most, "has {size} bytes, more than {most}");
     std::fs::read(path).context("cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    #[test]
+    fn an_error_names_the_line_and_shows_no_value() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Wanted {
+            #[expect(dead_code, reason = "only read")]
+            roles: Vec<String>,
+        }
+        let error = from_toml::<Wanted>("# a comment\nroles = 'tg_Zk3v9QxY_secret, expected by nobody'\n").unwrap_err().to_string();
+        assert_eq!(error, "line 2: has another type or value: expected a sequence");
+    }
 }

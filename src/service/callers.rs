@@ -136,7 +136,7 @@ impl UseCases {
         }
         // Whoever reaches it from elsewhere, because --insecure lets them, must not be the one who shuts out all others.
         if context.address.is_some_and(|address| !address.to_canonical().is_loopback()) {
-            let text = "the first caller is let in on the machine itself, not over the network: by `tollgate access create-key` there";
+            let text = "the first caller is let in on the machine itself, not over the network: by `tollgate access --in-store create-key NAME --role admin` there";
             return Err(Error::precondition("FIRST_CALLER", "access", text));
         }
         match self.access.is_manager(&new.grant, "") && new.expires_at.is_none() {
@@ -237,8 +237,8 @@ fn first_caller() -> Error {
 fn last_manager(kind: CallerKind) -> Error {
     let text = format!(
         "this {} is the last that can let in others, and without it nobody could: first make another (the role admin, on all accounts, \
-         for ever). One that must not be let in for a moment longer is refused by an access file, on the machine itself, which then names \
-         another",
+         for ever). To end it at once: on the machine itself, make an admin's key in the access file, then revoke this one there by \
+         `tollgate access revoke-key tg_...`",
         kind.name()
     );
     Error::precondition("LAST_MANAGER", "access", text)

@@ -155,6 +155,11 @@ async fn what_is_not_secure_is_said_and_measured_by_what_it_is() {
         ("127.0.0.1:0", &["--access-file", &access, "--insecure"], [false, false]),
         ("0.0.0.0:0", &["--insecure"], [true, true]),
         ("0.0.0.0:0", &["--access-file", &access, "--insecure"], [false, true]),
+        (
+            "127.0.0.1:0",
+            &["--access-file", &access, "--console", "0.0.0.0:0", "--console-url", "http://localhost", "--insecure"],
+            [false, true],
+        ),
     ]
     .into_iter()
     .enumerate()

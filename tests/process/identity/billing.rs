@@ -172,9 +172,9 @@ async fn without_a_billing_store_the_journal_keeps_its_tail_only_and_that_is_sai
         .await;
     }
     assert!(metric(&service, "tollgate_usage_discarded ").await == 1.0);
-    assert!(service.log().iter().any(|line| line.contains("usage records are deleted unread")), "{:#?}", service.log());
+    assert!(service.log().iter().any(|line| line.contains("usage records are discarded without billing")), "{:#?}", service.log());
     let shown = Operator::of(&service).run("aggregation");
-    assert!(shown.status.success() && shown.output.contains("deleted unread"), "{shown:?}");
+    assert!(shown.status.success() && shown.output.contains("discarded without billing"), "{shown:?}");
 }
 
 #[tokio::test]
