@@ -165,7 +165,7 @@ async fn without_a_billing_store_nothing_is_ordered_by_credit_and_modes_are_foun
     client.open("post", PaymentMode::Postpaid, "5", "0").await;
     for request in [by("balance"), SearchAccountsRequest { low_credit: true, ..Default::default() }] {
         let refused = client.accounts.search_accounts(request).await.unwrap_err();
-        assert_eq!(refused.code(), Code::Unavailable, "{refused:?}");
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused:?}");
     }
     let prepaid = SearchAccountsRequest { mode: PaymentMode::Prepaid.into(), ..Default::default() };
     assert_eq!(found(&client, prepaid).await, ["pre"]);

@@ -18,7 +18,7 @@ const LONGEST_POLL_SECONDS: f64 = 0.020;
 
 /// How many lines the document has.
 fn lines() -> usize {
-    std::env::var_os("TOLLGATE_TEST_LINES").map_or(100_000, |count| count.to_str().unwrap().parse().unwrap())
+    std::env::var_os("TOLLGATE_TEST_LINES").map_or(20_000, |count| count.to_str().unwrap().parse().unwrap())
 }
 
 /// Charges for as many different things as the document is to have lines.
