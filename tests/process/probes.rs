@@ -98,7 +98,7 @@ async fn sighup_takes_what_can_be_taken_and_names_what_cannot() {
     until("debug lines", async || service.log().iter().any(|line| line.contains("\"DEBUG\"")).then_some(())).await;
     // What is wrong changes nothing.
     write("lanes = 'many'\n");
-    hang_up("all stays as it was", 1).await;
+    hang_up("keeping all previous values", 1).await;
     write("log = 'info'\n");
     hang_up("the settings were read again", 2).await;
     client.credit("acme").await;
