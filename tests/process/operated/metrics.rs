@@ -62,6 +62,7 @@ async fn prometheus_gets_the_text_format_that_it_names_and_no_label_is_an_accoun
         "state",
         "version",
         "waits_for",
+        "what",
     ];
     let unknown: Vec<_> = labels.iter().filter(|label| !known.contains(&label.as_str())).collect();
     assert!(unknown.is_empty(), "labels that nobody bounded: {unknown:?}");
