@@ -6,7 +6,7 @@ test("invoices are sent, and customers reminded, many at once, with a result for
   await page.getByRole("alert").getByText("at least one").waitFor();
   await page.goto("/invoices?state=overdue");
   await page.getByRole("row", { name: /Südsee/ }).getByRole("checkbox").check();
-  await page.getByRole("row", { name: /Quelle/ }).getByRole("checkbox").check();
+  await page.getByRole("row", { name: /Bergbahn/ }).getByRole("checkbox").check();
   const sent = page.waitForRequest((request) => request.method() === "POST");
   await page.getByRole("button", { name: "Send the chosen ones again" }).click();
   await page.getByRole("heading", { name: "Send the chosen ones again", level: 1 }).waitFor();
