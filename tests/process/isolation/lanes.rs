@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tollgate::grpc::v1::charge_command::Command;
@@ -90,6 +91,8 @@ async fn longest_poll_beside_nasty_requests() -> f64 {
             while !is_over.load(Ordering::Relaxed) {
                 let number = charged.fetch_add(1, Ordering::Relaxed);
                 client.charging.debit(debit("other", &format!("d{number}"), "1")).await.unwrap();
+                // As fast as it goes, charging leaves two cores nothing to write a document with.
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         })
     };
