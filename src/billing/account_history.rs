@@ -65,12 +65,7 @@ impl Chain {
     /// before. What comes next is the last one's `previous`, which is one of the columns.
     pub async fn walk(&self, connection: &mut AnyConnection, columns: &str, from: i64, count: usize) -> Result<Vec<AnyRow>, BillingError> {
         let Home { partition, behind } = self.home(from);
-        let sql = format!(
-            "WITH RECURSIVE chain AS (SELECT entries.*, CAST(1 AS BIGINT) AS depth FROM entries WHERE partition = $1 AND sequence = $2 \
-             UNION ALL SELECT earlier.*, depth + 1 FROM chain JOIN entries AS earlier ON earlier.partition = $1 \
-             AND earlier.sequence = chain.previous WHERE depth < $3 AND chain.previous > $4) \
-             SELECT {columns} FROM chain ORDER BY sequence DESC"
-        );
+        let sql = of_walk(columns);
         let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(from);
         let query = query.bind(i64::try_from(count).unwrap_or(i64::MAX)).bind(number(behind));
         Ok(query.fetch_all(connection).await?)
@@ -142,6 +137,16 @@ impl Chain {
     }
 }
 
+/// The statement of a walk. SQLite, left to itself, reads all entries of a partition for each step; CROSS JOIN tells it the order.
+fn of_walk(columns: &str) -> String {
+    format!(
+        "WITH RECURSIVE chain AS (SELECT entries.*, CAST(1 AS BIGINT) AS depth FROM entries WHERE partition = $1 AND sequence = $2 \
+         UNION ALL SELECT earlier.*, depth + 1 FROM chain CROSS JOIN entries AS earlier WHERE earlier.partition = $1 \
+         AND earlier.sequence = chain.previous AND depth < $3 AND chain.previous > $4) \
+         SELECT {columns} FROM chain ORDER BY sequence DESC"
+    )
+}
+
 /// The records at some places, in the order of their sequences.
 pub(super) async fn at(connection: &mut AnyConnection, dialect: Dialect, places: &[(u16, i64)]) -> Result<Vec<Record>, BillingError> {
     let keys: Vec<_> = places.iter().map(|(partition, sequence)| vec![i64::from(*partition).into(), (*sequence).into()]).collect();
@@ -149,4 +154,23 @@ pub(super) async fn at(connection: &mut AnyConnection, dialect: Dialect, places:
     let mut records = rows.iter().map(Record::from_row).collect::<Result<Vec<_>, _>>()?;
     records.sort_unstable_by_key(|record| record.sequence);
     Ok(records)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+    use crate::store::{Store, sqlite_url};
+
+    #[tokio::test]
+    async fn a_chain_is_walked_along_the_key_of_the_entries_in_sqlite() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&sqlite_url(&folder.path().join("billing.db"))).await.unwrap();
+        let mut connection = store.pool().acquire().await.unwrap();
+        let sql = format!("EXPLAIN QUERY PLAN {}", of_walk("sequence"));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(3_i64).bind(17_i64).bind(10_i64).bind(0_i64);
+        let plan: Vec<String> = query.fetch_all(&mut *connection).await.unwrap().iter().map(|row| row.get("detail")).collect();
+        assert!(plan.iter().any(|step| step.starts_with("SEARCH earlier")), "{plan:#?}");
+    }
 }
