@@ -108,7 +108,7 @@ impl AccountStatement {
     /// What was paid in and allocated to no invoice.
     #[must_use]
     pub fn unallocated(&self) -> Units {
-        (self.closing + self.open).max(Units::ZERO)
+        (self.closing + self.open).or_zero()
     }
 }
 

@@ -16,7 +16,7 @@ pub type Millis = i64;
 pub struct UnixMillis(i64);
 
 impl UnixMillis {
-    /// No instant.
+    /// No instant: never, or not known.
     pub const NONE: Self = Self(0);
 
     /// Before all others.

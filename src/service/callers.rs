@@ -134,7 +134,7 @@ impl UseCases {
         if context.caller.kind != Known::Local || !self.access.is_open() {
             return Ok(());
         }
-        // Whoever reaches it from elsewhere, because --insecure lets them, must not be the one who shuts out all others.
+        // A client on another machine, which --insecure lets call, must not be able to shut out everybody else.
         if context.address.is_some_and(|address| !address.to_canonical().is_loopback()) {
             let text = "the first caller is let in on the machine itself, not over the network: by `tollgate access --in-store create-key NAME --role admin` there";
             return Err(Error::precondition("FIRST_CALLER", "access", text));

@@ -116,9 +116,9 @@ pub struct Draft {
 fn sum_up(document: &mut Document, closed: Units, rounding: Units, unallocated: Units) {
     document.items_total = closed;
     document.rounding = rounding;
-    document.brought_forward = (-unallocated).max(Units::ZERO);
+    document.brought_forward = (-unallocated).or_zero();
     document.total = closed + rounding + document.brought_forward;
-    document.credit_applied = unallocated.clamp(Units::ZERO, document.total.max(Units::ZERO));
+    document.credit_applied = unallocated.clamp(Units::ZERO, document.total.or_zero());
     document.amount_to_pay = document.total - document.credit_applied;
 }
 
@@ -261,7 +261,7 @@ impl SingleCharge {
         document.items = vec![total.line(denomination.decimals)];
         // A debt of before stays for the monthly bill: a single charge is billed for itself.
         // Credits pay in whole minor units.
-        let unallocated = (self.balance + self.open).max(Units::ZERO);
+        let unallocated = (self.balance + self.open).or_zero();
         sum_up(&mut document, *amount, self.rounding, unallocated - unallocated % denomination.minor_unit());
         Draft { document, held_reason: String::new() }
     }

@@ -38,9 +38,9 @@ impl Chart {
         let (_, at_last) = later.last()?;
         let amounts = || days.iter().map(|(_, amount)| *amount);
         // Zero is always in the picture.
-        let (lowest, highest) = (amounts().min()?.min(Units::ZERO), amounts().max()?.max(Units::ZERO));
+        let (lowest, highest) = (amounts().min()?.min(Units::ZERO), amounts().max()?.or_zero());
         let span = days_between(*first, *today).max(1.0);
-        let height = highest.saturating_sub(lowest).max(Units::new(1));
+        let height = highest.saturating_sub(lowest).max(Units::ONE);
         let x = |day: Date| WIDTH * days_between(*first, day) / span;
         #[allow(clippy::cast_precision_loss, reason = "a place on a screen")]
         let y = |amount: Units| HEIGHT * highest.saturating_sub(amount).get() as f64 / height.get() as f64;

@@ -75,12 +75,12 @@ impl Wallet {
 
 /// What there is, by what became of it: of balance and limit, first what is used, then what is left of each.
 fn parts(credit: &Credit, money: impl Fn(Units) -> String) -> Vec<Part> {
-    let own = credit.balance.max(Units::ZERO);
-    let debt = if credit.mode == Mode::Prepaid { credit.balance.saturating_neg().max(Units::ZERO) } else { Units::ZERO };
+    let own = credit.balance.or_zero();
+    let debt = if credit.mode == Mode::Prepaid { credit.balance.saturating_neg().or_zero() } else { Units::ZERO };
     let used = credit.unbilled.saturating_add(credit.reserved);
     // A customer's own money is used before the limit is.
-    let left_of_own = own.saturating_sub(used).max(Units::ZERO);
-    let left_of_limit = credit.usable.saturating_sub(left_of_own).max(Units::ZERO);
+    let left_of_own = own.saturating_sub(used).or_zero();
+    let left_of_limit = credit.usable.saturating_sub(left_of_own).or_zero();
     let amounts = [
         ("own-money", left_of_own),
         ("credit-limit", left_of_limit),
@@ -88,7 +88,7 @@ fn parts(credit: &Credit, money: impl Fn(Units) -> String) -> Vec<Part> {
         ("unbilled", credit.unbilled),
         ("debt", debt),
     ];
-    let total = amounts.iter().fold(Units::ZERO, |sum, (_, amount)| sum.saturating_add(*amount)).max(Units::new(1));
+    let total = amounts.iter().fold(Units::ZERO, |sum, (_, amount)| sum.saturating_add(*amount)).max(Units::ONE);
     let mut from = 0;
     let mut parts = Vec::new();
     for (name, amount) in amounts.into_iter().filter(|(_, amount)| *amount > Units::ZERO) {

@@ -1,9 +1,9 @@
 //! The blocks that callers were told of last, and the search for them on each new connection.
 //!
-//! A failover to a replica that was behind, or a server that returns with an older file, loses the end of a journal, and says nothing of
-//! it. So each thread keeps the last blocks of each partition that it had acknowledged, and looks for them wherever it connects, and where
-//! a partition has come to a connection that was there already. What is not there any more is said, counted, and kept aside beside the
-//! partition ([`Losses`]), until an operator has it applied again or lets it go. From then on the partition goes on: what a caller repeats
+//! A failover to a replica that was behind, or a server that returns with an older file, silently loses the end of a journal. So each
+//! thread keeps the last acknowledged blocks of each partition, and looks for them on each new connection, and when a partition moves to an
+//! existing one. Missing blocks are logged, counted, and kept aside beside the partition ([`Losses`]), until an operator applies them
+//! again or gives them up. From then on the partition goes on: what a caller repeats
 //! is done once, whether the operator or the caller is first.
 
 use std::collections::VecDeque;

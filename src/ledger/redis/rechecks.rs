@@ -1,7 +1,7 @@
 //! The partitions that have come to a connection which was there already, or that a server could not tell of when it was connected to.
 //!
-//! Each is checked before anything is sent to it, as a new connection is: what was written there first would hide that an end which was
-//! acknowledged is lost. Whoever sends something first has it checked; where nobody does, that happens by itself.
+//! Each is checked before anything is sent to it, as on a new connection: a write would hide that acknowledged blocks have been lost. The
+//! first command for a partition triggers its check; an idle partition is checked in the background.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};

@@ -315,7 +315,7 @@ async fn who_tries_links_is_slowed_down() {
         }
     }
     assert!(statuses.len() > 60 && statuses.last() == Some(&429), "{statuses:?}");
-    // It is served beside: whoever tries links takes nothing from callers.
+    // Links have a listener of their own, so that people who guess them take nothing from callers.
     service.client().await.open("acme", PaymentMode::Prepaid, "0", "1").await;
 }
 

@@ -282,7 +282,7 @@ proptest! {
                     let set_aside = receivables.set_aside();
                     let unallocated_before = unallocated;
                     unallocated = receivables.free(balance);
-                    let brought_forward = (-unallocated).max(Units::ZERO);
+                    let brought_forward = (-unallocated).or_zero();
                     let total = amount + brought_forward;
                     let applied = unallocated.clamp(Units::ZERO, total);
                     balance -= amount;

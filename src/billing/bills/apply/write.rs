@@ -303,7 +303,7 @@ fn said<'a>(loaded_bills: &'a LoadedBills, account: &str, sequence: i64) -> [Val
 /// What postpaid accounts owe that is on no document yet.
 async fn write_dues(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &LoadedBills) -> Result<(), BillingError> {
     let due = |ledger: &Ledger| match ledger.mode {
-        Some(Mode::Postpaid) => (-ledger.receivables.free(ledger.balance)).max(Units::ZERO),
+        Some(Mode::Postpaid) => (-ledger.receivables.free(ledger.balance)).or_zero(),
         _ => Units::ZERO,
     };
     let (mut dues, mut none) = (Vec::new(), Vec::new());
