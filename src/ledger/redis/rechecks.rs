@@ -1,4 +1,4 @@
-//! The partitions that have come to a connection which was there already, or that a server could not tell of when it was connected to.
+//! Partitions that moved to an existing connection, or that a server could not report on when the connection was made.
 //!
 //! Each is checked before anything is sent to it, as on a new connection: a write would hide that acknowledged blocks have been lost. The
 //! first command for a partition triggers its check; an idle partition is checked in the background.
@@ -16,14 +16,14 @@ type Failed = Option<(Instant, Arc<str>)>;
 #[derive(Debug)]
 pub struct Rechecks {
     waiting: Mutex<Waiting>,
-    /// Of each partition: held by the one that has it checked; when that failed last, and why.
+    /// For each partition, held while it is checked: when that failed last, and why.
     failed: Box<[tokio::sync::Mutex<Failed>]>,
 }
 
 #[derive(Debug)]
 struct Waiting {
     by_partition: Box<[bool]>,
-    /// Nobody has begun to have these checked by itself yet.
+    /// Those for which no check has begun in the background yet.
     new: Vec<u16>,
 }
 
@@ -59,8 +59,8 @@ impl Rechecks {
         std::mem::take(&mut self.lock().new)
     }
 
-    /// Has a partition checked by one at a time, if it must still be: one that has waited for another need not do it again. An error: nothing
-    /// may be sent to it yet, because of this.
+    /// Checks a partition, one caller at a time, if that is still needed: a caller that waited for another does not repeat the check. Until
+    /// it succeeds, nothing may be sent to the partition; the error says why.
     pub async fn once<F: Future<Output = Result<(), Arc<str>>>>(&self, partition: u16, check: impl FnOnce() -> F) -> Result<(), Arc<str>> {
         let Some(failed) = self.failed.get(usize::from(partition)) else { return Ok(()) };
         let mut failed = failed.lock().await;
