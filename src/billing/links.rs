@@ -1,6 +1,6 @@
 //! Links by which customers look at a document without an account: signed, so that nobody makes one up; for a time; revocable.
 //!
-//! A link is 16 random bytes, which name it here, and their signature by a key of this store. It says nothing of the document. What it opens
+//! A link is 127 random bits, which name it here, and their signature by a key of this store. It says nothing of the document. What it opens
 //! is looked up: a document that is issued, and still kept, of a link that has not run out and was not revoked.
 
 use base64::Engine;
@@ -240,8 +240,11 @@ impl Billing {
     }
 }
 
+/// Begins with a letter: a dash would make it an option of a command line.
 fn new_id() -> String {
-    URL_SAFE_NO_PAD.encode(rand::random::<[u8; ID_BYTES]>())
+    let mut bytes = rand::random::<[u8; ID_BYTES]>();
+    bytes[0] &= 0x7f;
+    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 async fn put(connection: &mut AnyConnection, link: &DocumentLink, request_id: &str) -> Result<(), BillingError> {
@@ -302,5 +305,12 @@ mod tests {
             assert_eq!(key.id_of(wrong), None, "{wrong}");
         }
         assert_eq!((key.token(""), key.token("AAAA")), (None, None));
+    }
+
+    #[test]
+    fn an_id_is_never_taken_for_an_option_of_a_command_line() {
+        for id in (0..1000).map(|_| new_id()) {
+            assert!(id.starts_with(|first: char| first.is_ascii_alphabetic()), "{id}");
+        }
     }
 }
