@@ -133,7 +133,7 @@ impl Query<'_> {
     }
 
     fn leaders(&self) -> Vec<Leader> {
-        let Filter { mode, status, is_low, is_owing, .. } = self.filter;
+        let Filter { mode, status, currency, is_low, is_owing } = self.filter;
         let mut sets = Vec::new();
         if is_low {
             sets.push(Set { index: "accounts_low", condition: "may_be_low = 1".to_owned() });
@@ -147,6 +147,10 @@ impl Query<'_> {
                 mode.map_or_else(|| format!("{}, {}", Mode::Prepaid as i64, Mode::Postpaid as i64), |mode| (mode as i64).to_string());
             let status = status.map_or_else(String::new, |status| format!(" AND status = {}", status as i64));
             sets.push(Set { index: "accounts_by_mode", condition: format!("mode IN ({modes}){status}") });
+        }
+        if let Some(currency) = currency {
+            // A code is three letters.
+            sets.push(Set { index: "accounts_by_currency", condition: format!("currency = '{}'", currency.code()) });
         }
         sets.into_iter().map(Leader::Set).chain(self.wanted().map(Leader::Text)).collect()
     }
@@ -169,16 +173,14 @@ impl Query<'_> {
             page.write(dialect, &mut statement, &key);
             return statement;
         }
-        let now = self.now.get();
         let index = |name: &str| if dialect == Dialect::Sqlite { format!(" INDEXED BY {name}") } else { String::new() };
-        let Filter { is_low, is_owing, .. } = self.filter;
-        let walk = |statement: &mut Statement, key: &str, along: &str, more: &str| {
+        let walk = |statement: &mut Statement, Way { key, along, condition }: &Way| {
             statement.sql += &format!("SELECT accounts.account, {key} AS sort_key FROM accounts{}", index(along));
             if self.wanted().is_some() {
                 let by_account = equal(dialect, "account_search.account", "accounts.account", "C");
                 statement.sql += &format!(" JOIN account_search ON {by_account}");
             }
-            statement.sql += &format!(" WHERE {more}");
+            statement.sql += &format!(" WHERE {condition}");
             self.conditions(dialect, statement, true);
             page.write(dialect, statement, key);
         };
@@ -192,25 +194,48 @@ impl Query<'_> {
                 self.conditions(dialect, &mut statement, true);
                 page.write(dialect, &mut statement, "account_search.name");
             }
-            OrderBy::UsableCredit => {
-                statement.sql += "SELECT account, sort_key FROM (SELECT * FROM (";
-                let along = if is_low { "accounts_low" } else { "accounts_by_usable" };
-                walk(&mut statement, "usable_order", along, &format!("temporary_until <= {now}"));
-                statement.sql += ") AS steady UNION ALL SELECT * FROM (";
-                walk(&mut statement, "raised_order", "accounts_raised", &format!("temporary_until > 0 AND temporary_until > {now}"));
-                let direction = page.direction();
-                let place = statement.number(count);
-                let collation = collation(dialect);
-                statement.sql +=
-                    &format!(") AS raised) AS both_kinds ORDER BY sort_key{direction}, account{collation}{direction} LIMIT {place}");
+            OrderBy::UsableCredit | OrderBy::Balance | OrderBy::AmountDue => {
+                statement.sql += "SELECT account, sort_key FROM (";
+                for (number, way) in self.ways().iter().enumerate() {
+                    statement.sql += if number == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" };
+                    walk(&mut statement, way);
+                    statement.sql += &format!(") AS way_{number}");
+                }
+                let (direction, collation, place) = (page.direction(), collation(dialect), statement.number(count));
+                statement.sql += &format!(") AS ways ORDER BY sort_key{direction}, account{collation}{direction} LIMIT {place}");
             }
-            OrderBy::Balance => {
-                let along = if is_owing { "accounts_owing" } else { "accounts_by_balance" };
-                walk(&mut statement, "balance_order", along, "TRUE");
-            }
-            OrderBy::AmountDue => walk(&mut statement, "due_order", "accounts_by_due", "TRUE"),
         }
         statement
+    }
+
+    /// The ways along indices on which all accounts lie in the order of an amount, each in its own: each index begins with the mode and the
+    /// status, so that nobody who asks for one goes through accounts of another.
+    fn ways(&self) -> Vec<Way> {
+        let Filter { mode, status, is_low, is_owing, .. } = self.filter;
+        let modes = mode.map_or_else(|| vec![Mode::Prepaid, Mode::Postpaid], |mode| vec![mode]);
+        let statuses = status.map_or_else(|| vec![Status::Active, Status::Suspended, Status::Closed], |status| vec![status]);
+        let of_kinds = |key, along, more: &str| -> Vec<Way> {
+            let kinds = modes.iter().flat_map(|mode| statuses.iter().map(move |status| (*mode as i64, *status as i64)));
+            kinds.map(|(mode, status)| Way { key, along, condition: format!("mode = {mode} AND status = {status}{more}") }).collect()
+        };
+        match self.order.by {
+            OrderBy::UsableCredit => {
+                let now = self.now.get();
+                let steady = format!("temporary_until <= {now}");
+                let mut ways = match is_low {
+                    true => vec![Way { key: "usable_order", along: "accounts_low", condition: steady }],
+                    false => of_kinds("usable_order", "accounts_by_kind_usable", &format!(" AND {steady}")),
+                };
+                let raised = format!(" AND temporary_until > 0 AND temporary_until > {now}");
+                ways.extend(of_kinds("raised_order", "accounts_by_kind_raised", &raised));
+                ways
+            }
+            OrderBy::Balance if is_owing => vec![Way { key: "balance_order", along: "accounts_owing", condition: "TRUE".to_owned() }],
+            OrderBy::Balance => of_kinds("balance_order", "accounts_by_kind_balance", ""),
+            OrderBy::AmountDue => of_kinds("due_order", "accounts_by_kind_due", ""),
+            // Names have an index of their own, in another table.
+            OrderBy::Name => Vec::new(),
+        }
     }
 
     /// What an account that was found is sorted by.
@@ -254,6 +279,16 @@ impl Query<'_> {
             statement.sql += &format!(" AND {condition}");
         }
     }
+}
+
+/// A way along an index.
+struct Way {
+    /// What accounts are sorted by on it.
+    key: &'static str,
+    /// For SQLite: the index.
+    along: &'static str,
+    /// Which accounts lie on it.
+    condition: String,
 }
 
 /// What finds a small set.

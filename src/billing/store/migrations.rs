@@ -49,6 +49,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0040_document_links.sql"),
     include_str!("../migrations/0041_low_credit.sql"),
     include_str!("../migrations/0042_mail_templates.sql"),
+    include_str!("../migrations/0043_account_order_by_kind.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.
@@ -56,6 +57,7 @@ const OF_SQLITE: &[(i64, &str)] = &[
     (15, include_str!("../migrations/0015_search.sqlite.sql")),
     (16, include_str!("../migrations/0016_document_search.sqlite.sql")),
     (38, include_str!("../migrations/0038_account_order.sqlite.sql")),
+    (43, include_str!("../migrations/0043_account_order_by_kind.sqlite.sql")),
 ];
 
 /// What PostgreSQL knows the migrations' lock by.

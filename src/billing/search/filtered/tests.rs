@@ -29,7 +29,7 @@ fn rows(count: usize) -> [String; 2] {
             "INSERT INTO accounts (account, partition, name, currency, decimals, minor_digits, mode, status, non_usage_billing,
                 permanent_limit, temporary_limit, temporary_until, balance, unbilled, reserved, account_sequence, bill, last_bill,
                 low_credit_threshold, created_at, last_sequence)
-            {numbers} SELECT 'a-' || n, 0, 'Name ' || (n * 7919 % {count}), CASE n % 10 WHEN 0 THEN 'JPY' ELSE 'EUR' END,
+            {numbers} SELECT 'a-' || n, 0, 'Name ' || (n * 7919 % {count}), CASE WHEN n % 5000 = 9 THEN 'KWD' WHEN n % 10 = 0 THEN 'JPY' ELSE 'EUR' END,
                 CASE n % 7 WHEN 0 THEN 2 WHEN 1 THEN 4 ELSE 6 END, 2, 1 + n % 2, CASE WHEN n % 5000 = 17 THEN 3 WHEN n % 40 = 11 THEN 2 ELSE 1 END, 1,
                 CASE n % 3 WHEN 0 THEN 0 ELSE 50000000 END, CASE n % 4 WHEN 0 THEN 90000000 ELSE 0 END, CASE n % 8 WHEN 0 THEN 1 WHEN 4 THEN 3 ELSE 0 END,
                 CASE n % 1000 WHEN 500 THEN -1 - n WHEN 501 THEN 5 ELSE 60000000 + n * 31 % 9000000 END, n % 2 * 70, CASE n % 6 WHEN 0 THEN 13 ELSE 0 END,
@@ -62,6 +62,8 @@ fn queries() -> Vec<Query<'static>> {
         Filter { mode: Some(Mode::Postpaid), ..Filter::default() },
         Filter { status: Some(Status::Closed), ..Filter::default() },
         Filter { status: Some(Status::Suspended), mode: Some(Mode::Postpaid), ..Filter::default() },
+        Filter { status: Some(Status::Active), mode: Some(Mode::Postpaid), ..Filter::default() },
+        Filter { currency: Currency::parse("KWD"), ..Filter::default() },
         Filter { is_low: true, ..Filter::default() },
         Filter { is_owing: true, ..Filter::default() },
         Filter { is_low: true, is_owing: true, currency: Currency::parse("EUR"), ..Filter::default() },
@@ -189,16 +191,17 @@ async fn goes_along_indices(billing: &Billing) {
         let plan = plan(billing, &query).await;
         let walked = match query.order.by {
             OrderBy::Name => "account_search_by_name",
-            OrderBy::UsableCredit => "accounts_by_usable",
-            OrderBy::Balance => "accounts_by_balance",
-            OrderBy::AmountDue => "accounts_by_due",
+            OrderBy::UsableCredit => "accounts_by_kind_usable",
+            OrderBy::Balance => "accounts_by_kind_balance",
+            OrderBy::AmountDue => "accounts_by_kind_due",
         };
-        let Filter { mode, status, is_low, is_owing, .. } = query.filter;
+        let Filter { mode, status, currency, is_low, is_owing } = query.filter;
         let index = match (is_low, is_owing) {
             (_, true) => "accounts_owing",
             (true, false) => "accounts_low",
-            (false, false) if status.is_some() => "accounts_by_mode",
-            // Half of all are postpaid.
+            (false, false) if currency.is_some() => "accounts_by_currency",
+            (false, false) if status.is_some_and(|status| status != Status::Active) => "accounts_by_mode",
+            // Half of all are postpaid, and nearly all active.
             (false, false) => walked,
         };
         let is_through_all = match billing.store().dialect() {
