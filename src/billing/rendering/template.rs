@@ -5,11 +5,12 @@
 //! fill all memory. What is filled into a page is escaped. A name that there is not, a template that never ends, and one that writes too much
 //! are errors: found when it is saved, by an example; when a mail is written, it has its usual text instead.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
 
 use askama::Template as _;
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use serde::{Deserialize, Serialize};
 
 use super::letter::{Letter, LetterKind, Written};
@@ -180,17 +181,40 @@ fn fill(part: &'static str, source: &str, values: Value) -> Result<String, Templ
     let mut written = Bounded(Vec::new());
     let problem = |error: minijinja::Error| problem(part, &error);
     let template = environment.template_from_named_str(part, source).map_err(problem)?;
-    let rendered = template.render_captured_to(values, &mut written);
+    let rendered = template.render_captured_to(values.clone(), &mut written);
     if let Err(error) = rendered.map(drop) {
-        let is_full = written.0.len() >= MOST_WRITTEN;
-        let reason = format!("it writes more than {MOST_WRITTEN} bytes");
-        return Err(if is_full { TemplateProblem { part, line: 0, reason } } else { problem(error) });
+        let line = error.line().unwrap_or(0);
+        return Err(match error.kind() {
+            _ if written.0.len() >= MOST_WRITTEN => {
+                TemplateProblem { part, line: 0, reason: format!("it writes more than {MOST_WRITTEN} bytes") }
+            }
+            ErrorKind::UndefinedError => {
+                let reason = unknown(&template.undeclared_variables(true), &values);
+                TemplateProblem { part, line, reason }
+            }
+            _ => problem(error),
+        });
     }
     let text = String::from_utf8(written.0).map_err(|_| TemplateProblem { part, line: 0, reason: "it writes no text".to_owned() })?;
     match text.trim().is_empty() {
         true => Err(TemplateProblem { part, line: 0, reason: "it writes nothing".to_owned() }),
         false => Ok(text),
     }
+}
+
+/// Which names there are not, and which there are.
+fn unknown(used: &HashSet<String>, values: &Value) -> String {
+    let is_known = |name: &&String| {
+        let part = |value: Value, part: &str| value.get_attr(part).ok().filter(|value| !value.is_undefined());
+        name.split('.').try_fold(values.clone(), part).is_some()
+    };
+    let mut unknown: Vec<_> = used.iter().filter(|name| !is_known(name)).map(String::as_str).collect();
+    unknown.sort_unstable();
+    let mut known: Vec<_> = values.try_iter().into_iter().flatten().map(|name| name.to_string()).collect();
+    known.sort_unstable();
+    // What a loop does not have is not among them.
+    let unknown = if unknown.is_empty() { "such name".to_owned() } else { unknown.join(", ") };
+    format!("there is no {unknown}; the names are {}", known.join(", "))
 }
 
 fn problem(part: &'static str, error: &minijinja::Error) -> TemplateProblem {
@@ -266,6 +290,11 @@ mod tests {
     fn what_is_wrong_is_named_with_its_line() {
         let problem = wrong(&template("", "one\ntwo {{ nothing }}", ""));
         assert_eq!((problem.part, problem.line), ("text", 2));
+        assert!(problem.reason.starts_with("there is no nothing; the names are ") && problem.reason.contains(", customer, "), "{problem}");
+        let problem = wrong(&template("{{ number }} {{ customer.age }}", "", ""));
+        assert!(problem.reason.starts_with("there is no customer.age; "), "{problem}");
+        let problem = wrong(&template("", "{% for line in lines %}{{ line }}{{ loop.index }}{% endfor %}", ""));
+        assert!(problem.reason.starts_with("there is no lines; "), "{problem}");
         let problem = wrong(&template("", "", "<p>\n{% if %}</p>"));
         assert_eq!((problem.part, problem.line), ("html", 2));
         assert_eq!(wrong(&template("{{ number ", "", "")).part, "subject");
