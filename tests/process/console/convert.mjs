@@ -16,7 +16,7 @@ test("the four steps: the Finance app, Organization Management, Convert to Postp
   equal(await cells(page, "Usable credit"), ["319.60\u00a0EUR", "500.60\u00a0EUR"]);
   await page.getByText("A good time: last month’s invoice was generated").waitFor();
   // Sending is switched off, and the setting says whom to ask.
-  await page.getByText("nobody knows here whether it reached the customer. If you feel unsure, ask Ann, extension 12.").waitFor();
+  await page.getByText("it is unknown here whether it reached the customer. If you feel unsure, ask Ann, extension 12.").waitFor();
   await looked(page, "convert-to-postpaid");
   await page.getByRole("button", { name: "Submit" }).click();
   await page.getByRole("heading", { name: "Converted to Postpaid" }).waitFor();

@@ -6,7 +6,7 @@ use access::Access;
 use tollgate::billing::store::Store;
 use tollgate::billing::users::{SessionAge, SignIn, UserTables};
 use tollgate::domain::time::UnixMillis;
-use tollgate::service::users::{Users, Way};
+use tollgate::service::users::{SignInMethod, Users};
 
 use crate::postgres::PostgresServer;
 use crate::support::temporary_folder;
@@ -98,11 +98,11 @@ async fn a_session_of_a_provider_ends_when_its_settings_change(tables: &UserTabl
         Users::new(tables.clone(), Arc::new(Access::of_file(&path).unwrap())).of_provider(provider.to_owned())
     };
     let before = users("read", "https://id.example console");
-    let by_password = before.begin_session("alice", Way::Password).await.unwrap();
+    let by_password = before.begin_session("alice", SignInMethod::Password).await.unwrap();
     for after in [users("operate", "https://id.example console"), users("read", "https://id.example another")] {
-        let secret = before.begin_session("alice", Way::Provider).await.unwrap();
+        let secret = before.begin_session("alice", SignInMethod::Provider).await.unwrap();
         let same = users("read", "https://id.example console");
-        assert!(same.session(&secret).await.unwrap().is_some_and(|session| session.way == Way::Provider), "nothing has changed");
+        assert!(same.session(&secret).await.unwrap().is_some_and(|session| session.way == SignInMethod::Provider), "nothing has changed");
         assert!(after.session(&secret).await.unwrap().is_none(), "other settings");
         assert!(same.session(&secret).await.unwrap().is_none(), "it has ended");
         assert!(after.session(&by_password).await.unwrap().is_some(), "one of a password goes on");

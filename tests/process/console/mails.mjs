@@ -13,7 +13,7 @@ test("what was sent is listed, and what nobody knows is decided, once", { user: 
   ok(lines.some((line) => /^\w+,document,INV-\d+,suedsee,buchhaltung@suedsee.example,unknown,1,/.test(line)), lines.join("\n"));
   await page.getByRole("navigation", { name: "State" }).getByRole("link", { name: "Unknown" }).click();
   await page.getByRole("link", { name: "buchhaltung@suedsee.example" }).click();
-  await page.getByText("Nobody knows whether it did").waitFor();
+  await page.getByText("It is unknown whether it did").waitFor();
   await looked(page, "mail-unknown");
   await page.getByLabel("Reason").fill("the customer has it");
   const sent = page.waitForRequest((request) => request.method() === "POST");

@@ -45,7 +45,7 @@ field-book = Lines:
 # What is done with a payment.
 allocate = Allocate
 allocate-payment = Allocate { $value }
-allocate-help = Has the payment pay an invoice: so much, or all that is left of one or open of the other.
+allocate-help = Allocates the payment to an invoice: this amount, or all that is left of the one or open of the other.
 take-off = Take off
 take-off-payment = Take { $value } off an invoice
 take-off-help = The payment no longer pays the invoice, and what is taken off is set aside until you allocate it again.
@@ -54,7 +54,7 @@ reverse-payment = Reverse { $value }
 reverse-help = Takes the payment back, as a whole or in part: what it paid is open again. For a payment that the bank has taken back, or that was recorded by mistake.
 set-free = Set free
 set-free-payment = Set { $value } free
-set-free-help = What is set aside of the payment pays the oldest invoices by itself again.
+set-free-help = The amount set aside pays the oldest invoices automatically again.
 invoice-number = Number of the invoice
 amount-empty-possible = Leave it empty for as much as possible.
 done-allocate = Allocated.

@@ -1,6 +1,6 @@
 # Refusals, by their reasons.
-reason-REQUEST_ID_REUSED = This form was sent before with other contents, and that was done. Please look at what came of it before you open the form again.
-reason-REQUEST_TOO_OLD = This form is too old: whether it was sent before is no longer known. Please look at what came of it, and open the form again.
+reason-REQUEST_ID_REUSED = This form was sent before with other contents, and that was done. Please look at the result before you open the form again.
+reason-REQUEST_TOO_OLD = This form is too old: whether it was sent before is no longer known. Please look at the result, and open the form again.
 reason-SENT_IN_FUTURE = The clocks of the service’s machines differ too much. Nothing was changed. Please open the form again.
 reason-ACCOUNT_EXISTS = There is an organization of this id already.
 reason-ACCOUNT_NOT_FOUND = There is no such organization.
@@ -45,7 +45,7 @@ reason-NOTHING_TO_BILL = There is nothing to bill.
 reason-PERMISSION_DENIED = Your roles do not include this here.
 reason-AMOUNT_NOT_PERMITTED = This is more than you may do at once.
 reason-APPROVAL_NEEDED = This needs the approval of another person, and waits for it as number { $approval_id }. Nothing was done yet.
-reason-APPROVAL_ENDED = This no longer waits for approval. Please look at what became of it, and ask anew if it is needed still.
+reason-APPROVAL_ENDED = This no longer waits for approval. Please look at its result, and ask again if it is still needed.
 reason-APPROVAL_NOT_FOUND = There is nothing of this number that was asked for.
 reason-SECOND_PERSON_NEEDED = You have asked for this yourself, or one of you has let in the other, or you were let in after it was asked for: another person has to approve it.
 reason-MAKER_UNKNOWN = It is not known who has let in { $caller }, so this may be one person who asks and approves. Somebody else has to approve it; or have the key made anew, or the user invited anew, and ask for it again.
