@@ -2,22 +2,21 @@
 //!
 //! Threads: one control thread (`control`) accepts sockets, watches the store and serves metrics; each lane (`lane`) serves calls, and one more HTTP/JSON, one the web console, one documents to customers; where
 //! this process aggregates, it does so in one more (`aggregation`).
-//! A lane that ends by itself ends the whole service with an error: its supervisor starts it again.
+//! A lane that ends unasked ends the whole service with an error: its supervisor starts it again.
 //! The order of stopping: health says so, no socket is accepted, calls under way end, at most for the grace; then all threads end.
 
 mod access_rules;
 mod aggregation;
 mod aggregator;
-mod ahead;
 mod callers;
 mod console;
 mod control;
-mod found;
 mod lane;
 mod listeners;
 mod opening;
 mod partitions;
 mod public;
+mod readiness_report;
 mod recorded;
 mod reload;
 mod sending;
@@ -25,6 +24,7 @@ mod store;
 mod stores;
 mod supervisor;
 mod test_clock;
+mod time_ahead;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -56,7 +56,7 @@ use platform::tls::Tls;
 pub use reload::Reload;
 use sending::Sending;
 use store::Store;
-pub use stores::{Restored, Stores, restore, retention_outlook, users};
+pub use stores::{Restored, Stores, restore, retention_preview, users};
 
 /// A service that runs within this process. Dropped, it stops.
 pub struct App {
@@ -231,7 +231,7 @@ impl App {
         &self.clock
     }
 
-    /// What takes settings anew while it runs.
+    /// Reloads settings while it runs.
     #[must_use]
     pub fn reload(&self) -> Reload {
         self.reload.clone()
@@ -263,7 +263,7 @@ impl Drop for App {
     }
 }
 
-/// Takes the fonts that documents are printed with, and says what cannot be printed with them.
+/// Sets the fonts that documents are printed with, and returns what cannot be printed with them.
 fn install_fonts(folders: &[PathBuf]) -> anyhow::Result<()> {
     let missing = Fonts::install(folders).context("cannot use the fonts")?.missing_scripts();
     if !missing.is_empty() {
@@ -292,14 +292,14 @@ fn open(options: &ServeOptions, clock: &Clock) -> anyhow::Result<(Store, Option<
 fn start_lane(number: usize, plan: &Arc<LaneContext>) -> anyhow::Result<(Lane, Receiver<()>)> {
     let (ready, is_ready) = channel();
     let plan = Arc::clone(plan);
-    let lane = Lane::start(format!("lane-{number}"), move |dealt| async move { plan.serve(dealt, ready).await })?;
+    let lane = Lane::start(format!("lane-{number}"), move |accepted| async move { plan.serve(accepted, ready).await })?;
     Ok((lane, is_ready))
 }
 
 fn start_http(address: SocketAddr, plan: &Arc<LaneContext>) -> anyhow::Result<(Lane, Receiver<()>)> {
     let (ready, is_ready) = channel();
     let plan = Arc::clone(plan);
-    let lane = Lane::start("http".to_owned(), move |dealt| async move { plan.serve_http(address, dealt, ready).await })?;
+    let lane = Lane::start("http".to_owned(), move |accepted| async move { plan.serve_http(address, accepted, ready).await })?;
     Ok((lane, is_ready))
 }
 

@@ -177,7 +177,7 @@ impl CommandLine {
         !matches!(self.role, Role::Serve(_) | Role::Aggregate(_) | Role::Demo(_) | Role::Bench(_))
     }
 
-    /// Does what it says.
+    /// Executes the command.
     pub fn run(self) -> anyhow::Result<ExitCode> {
         match self.role {
             Role::Serve(options) => {

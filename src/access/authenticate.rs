@@ -18,9 +18,9 @@ use super::file::{AccessFile, GrantEntry, Key, Registry};
 use super::jwt::Issuers;
 use super::key::{self, KeyDigest};
 use super::principal::{Credential, Grant, Principal};
-use super::remembered::{Known, Remembered};
 use super::share::{Bounds, Shares};
 use super::stored::StoredCallers;
+use super::stored_principal::{StoredKind, StoredPrincipal};
 use domain::account::Currency;
 use domain::approval::GuardedAct;
 use domain::money::DecimalAmount;
@@ -31,7 +31,7 @@ use platform::tls::Certificate;
 /// The longest credential that is looked at, in bytes.
 const MAX_CREDENTIAL: usize = 8 * 1024;
 
-/// What a caller presents.
+/// The credentials that a caller presents.
 #[derive(Clone, Copy, Debug)]
 pub struct Presented<'a> {
     /// The values of the `authorization` header.
@@ -42,7 +42,7 @@ pub struct Presented<'a> {
     pub address: IpAddr,
 }
 
-/// Who is let in. Reads its file again when it changes.
+/// Authenticates callers. Reads its file again when it changes.
 pub struct Access {
     path: Option<PathBuf>,
     current: ArcSwap<Current>,
@@ -57,7 +57,7 @@ pub struct Access {
     failures: Failures,
 }
 
-/// What the files said when they were last read.
+/// The contents of the files when they were last read.
 struct Current {
     file: AccessFile,
     /// What the billing store says of callers; `None` while that is not known.
@@ -72,7 +72,7 @@ struct Current {
 }
 
 impl Access {
-    /// Lets in everybody who reaches a listener.
+    /// Admits everybody who reaches a listener.
     #[must_use]
     pub fn open() -> Self {
         Self::new(None, Current::open(Arc::new(Principal::local()), StoredCallers::nobody()))
@@ -172,7 +172,7 @@ impl Access {
         self.changes.send_replace(());
     }
 
-    /// Tells when something else is read: then callers that were let in may no longer be, or may do something else.
+    /// Resolves when something else is read: then callers that were let in may no longer be, or may do something else.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<()> {
         self.changes.subscribe()
@@ -201,7 +201,7 @@ impl Access {
         self.current.load().issuers.key_sets()
     }
 
-    /// What the file said when it was last read.
+    /// The contents of the file when it was last read.
     #[must_use]
     pub fn file(&self) -> AccessFile {
         self.current.load().file.clone()
@@ -276,27 +276,27 @@ impl Access {
         Some(stored.approval_above.get(act.name()).is_some_and(|figures| !figures.is_empty()))
     }
 
-    /// From which figure on an act in a currency needs a second person; `None`: it never does.
+    /// From which figure on an act in a currency needs a second person; `None` means never.
     #[must_use]
     pub fn approval_above(&self, act: GuardedAct, currency: Currency) -> Option<DecimalAmount> {
         self.current.load().stored.as_ref()?.approval_above(act, currency)
     }
 
-    /// A caller that is not there, with what it may do now; `None`: it is no longer let in. What the holder of a token may do, nobody knows
+    /// A caller that is not there, with what it may do now; `None` if it is no longer let in. What the holder of a token may do, nobody knows
     /// but the identity provider: it is what the token said. `user` says what a user of the web console may do.
     #[must_use]
-    pub fn recall(&self, caller: &Remembered, user: Option<&[GrantEntry]>) -> Option<Arc<Principal>> {
+    pub fn recall(&self, caller: &StoredPrincipal, user: Option<&[GrantEntry]>) -> Option<Arc<Principal>> {
         let current = self.current.load();
-        let Remembered { name, .. } = caller;
+        let StoredPrincipal { name, .. } = caller;
         match caller.kind {
-            Known::Local => current.is_open().then(|| Arc::clone(&current.local)),
-            Known::Key => {
+            StoredKind::Local => current.is_open().then(|| Arc::clone(&current.local)),
+            StoredKind::Key => {
                 let is_meant = |key: &&Key| key.principal.name == *name && key.ends.is_none_or(|ends| system_now() < ends);
                 current.registry.keys.values().find(is_meant).map(|key| Arc::clone(&key.principal))
             }
-            Known::Certificate => current.registry.certificates.get(name).cloned(),
-            Known::User => current.file.user(name, user?, &self.shares).ok().map(Arc::new),
-            Known::Token => caller.principal().map(Arc::new),
+            StoredKind::Certificate => current.registry.certificates.get(name).cloned(),
+            StoredKind::User => current.file.user(name, user?, &self.shares).ok().map(Arc::new),
+            StoredKind::Token => caller.principal().map(Arc::new),
         }
     }
 

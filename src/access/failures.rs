@@ -18,7 +18,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 /// After how long without a failure an address is forgotten.
 const FORGOTTEN: Duration = Duration::from_mins(5);
 
-/// Who has failed how often.
+/// Counts of failed attempts.
 #[derive(Debug, Default)]
 pub struct Failures(Mutex<HashMap<Option<IpAddr>, Failed>>);
 

@@ -64,7 +64,7 @@ pub struct RoleEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct KeyEntry {
-    /// What people call it; the actor in the journal.
+    /// Its name; the actor in the journal.
     pub name: String,
     /// Its public part.
     pub id: String,
@@ -111,9 +111,9 @@ pub struct ProvidedEntry {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerEntry {
-    /// What its tokens name as `iss`.
+    /// The `iss` claim of its tokens.
     pub issuer: String,
-    /// What its tokens for this service name as `aud`.
+    /// The `aud` claim of its tokens for this service.
     pub audience: String,
     /// The file with its public keys (JWKS), beside the access file unless it is absolute. Read again when it changes.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use platform::tls::Outgoing;
+use platform::tls::ClientTls;
 
 /// How long a request may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -26,14 +26,14 @@ pub fn url(what: &str, text: &str) -> anyhow::Result<Uri> {
 }
 
 /// Fetches JSON, which must be there.
-pub async fn get(url: &Uri, tls: &Outgoing, most: usize) -> anyhow::Result<Bytes> {
+pub async fn get(url: &Uri, tls: &ClientTls, most: usize) -> anyhow::Result<Bytes> {
     let (status, body) = send(url, tls, Request::get(path(url)), Bytes::new(), most).await?;
     ensure!(status == StatusCode::OK, "its status is {status}, not 200");
     Ok(body)
 }
 
 /// Sends a request with a body, if it has one; returns the status, and the JSON that came back.
-pub async fn send(url: &Uri, tls: &Outgoing, request: Builder, body: Bytes, most: usize) -> anyhow::Result<(StatusCode, Bytes)> {
+pub async fn send(url: &Uri, tls: &ClientTls, request: Builder, body: Bytes, most: usize) -> anyhow::Result<(StatusCode, Bytes)> {
     let sent = timeout(LIMIT, send_at_once(url, tls, request, body, most));
     sent.await.context("it took too long").and_then(|sent| sent)
 }
@@ -43,7 +43,7 @@ pub fn path(url: &Uri) -> &str {
     url.path_and_query().map_or("/", |path| path.as_str())
 }
 
-async fn send_at_once(url: &Uri, tls: &Outgoing, request: Builder, body: Bytes, most: usize) -> anyhow::Result<(StatusCode, Bytes)> {
+async fn send_at_once(url: &Uri, tls: &ClientTls, request: Builder, body: Bytes, most: usize) -> anyhow::Result<(StatusCode, Bytes)> {
     let host = url.host().unwrap_or_default();
     let place = (host.trim_start_matches('[').trim_end_matches(']'), url.port_u16().unwrap_or(443));
     let stream = TcpStream::connect(place).await.context("there is no connection")?;

@@ -22,7 +22,7 @@ use super::share::{Bounds, Shares};
 use domain::time::UnixMillis;
 use platform::clock::system_now;
 use platform::files::read_bounded;
-use platform::tls::Outgoing;
+use platform::tls::ClientTls;
 
 /// The longest subject, in characters: as long as an actor may be.
 pub const LONGEST_SUBJECT: usize = 128;
@@ -40,7 +40,7 @@ const TAKEN: [Algorithm; 3] = [Algorithm::RS256, Algorithm::ES256, Algorithm::Ed
 #[derive(Default)]
 pub struct Issuers {
     issuers: Vec<Issuer>,
-    known: Mutex<HashMap<[u8; 32], Known>>,
+    known: Mutex<HashMap<[u8; 32], KnownToken>>,
 }
 
 struct Issuer {
@@ -58,7 +58,7 @@ enum Source {
     Remote(Arc<RemoteKeys>),
 }
 
-struct Known {
+struct KnownToken {
     principal: Arc<Principal>,
     /// By which issuer, and by which of its keys: others may not know the token any more.
     issuer: usize,
@@ -77,7 +77,7 @@ struct Claims {
     others: HashMap<String, Value>,
 }
 
-/// Who issued a token, before that is checked.
+/// The issuer of a token, before that is checked.
 #[derive(Deserialize)]
 struct Issued {
     iss: String,
@@ -92,7 +92,7 @@ impl Issuers {
         Ok(Self { issuers: issuers.collect::<anyhow::Result<_>>()?, known: Mutex::default() })
     }
 
-    /// What tells one set of keys from another, by issuer: the keys' ids and the beginning of the digest of the set.
+    /// Identifies the set of keys of each issuer: the keys' ids and the beginning of the digest of the set.
     pub fn key_sets(&self) -> BTreeMap<String, String> {
         self.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.keys.known().described())).collect()
     }
@@ -116,8 +116,9 @@ impl Issuers {
     /// Finds whose token it is.
     pub fn principal(&self, token: &str, shares: &Shares) -> Result<Arc<Principal>, Denied> {
         let (digest, now) = (<[u8; 32]>::from(Sha256::digest(token)), system_now().get() / 1000);
-        let is_current = |known: &Known| self.issuers.get(known.issuer).is_some_and(|issuer| issuer.keys.are(&known.keys));
-        let known = |known: &Known| ((known.from..known.until).contains(&now) && is_current(known)).then(|| Arc::clone(&known.principal));
+        let is_current = |known: &KnownToken| self.issuers.get(known.issuer).is_some_and(|issuer| issuer.keys.are(&known.keys));
+        let known =
+            |known: &KnownToken| ((known.from..known.until).contains(&now) && is_current(known)).then(|| Arc::clone(&known.principal));
         let mut tokens = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(principal) = tokens.get(&digest).and_then(known) {
             return Ok(principal);
@@ -133,7 +134,7 @@ impl Issuers {
         Ok(principal)
     }
 
-    fn check(&self, token: &str, shares: &Shares) -> Result<Known, Denied> {
+    fn check(&self, token: &str, shares: &Shares) -> Result<KnownToken, Denied> {
         let header = header_of(token)?;
         let Issued { iss } =
             jsonwebtoken::dangerous::insecure_decode_claims(token).map_err(|_| Denied::InvalidToken("it names no issuer"))?;
@@ -159,7 +160,7 @@ impl Issuers {
         let mut principal = issuer.principal(sub, others.get(&issuer.claim), shares);
         principal.ends = Some(UnixMillis::new(until.saturating_mul(1000)));
         principal.credential = Credential::Token(token.into());
-        Ok(Known { principal: Arc::new(principal), issuer: place, keys, from: nbf.saturating_sub(leeway), until })
+        Ok(KnownToken { principal: Arc::new(principal), issuer: place, keys, from: nbf.saturating_sub(leeway), until })
     }
 }
 
@@ -222,7 +223,7 @@ impl Source {
     fn read(entry: &IssuerEntry, folder: &Path, before: &Issuers) -> anyhow::Result<Self> {
         match (entry.jwks.as_str(), &entry.jwks_url, &entry.jwks_ca) {
             ("", Some(url), ca) => {
-                let tls = Outgoing { authorities: ca.as_ref().map(|path| folder.join(path)), ..Outgoing::default() };
+                let tls = ClientTls { authorities: ca.as_ref().map(|path| folder.join(path)), ..ClientTls::default() };
                 if let Some((_, keys)) = before.remote().find(|(_, keys)| keys.is_at(url, &tls)) {
                     return Ok(Self::Remote(Arc::clone(keys)));
                 }

@@ -10,7 +10,7 @@ use rand::rngs::SysRng;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-/// What every key begins with, so that scanners for leaked secrets know it.
+/// Prefix of every key, so that scanners for leaked secrets know it.
 const PREFIX: &str = "tg_";
 
 /// The random bytes of a key's public part, which finds it, and of its secret.
@@ -73,7 +73,7 @@ pub fn is_id(text: &str) -> bool {
 pub struct KeyDigest([u8; 32]);
 
 impl KeyDigest {
-    /// That of a key.
+    /// The digest of a key.
     #[must_use]
     pub fn of(key: &str) -> Self {
         Self(Sha256::digest(key).into())

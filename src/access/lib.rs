@@ -18,16 +18,16 @@ mod key_set;
 pub mod permission;
 mod principal;
 pub mod provider;
-pub mod remembered;
 mod remote_keys;
 pub mod role;
 mod share;
 mod stored;
+pub mod stored_principal;
 
 pub use authenticate::{Access, Presented};
 pub use denied::Denied;
 pub use permission::{Permission, Permissions};
 pub use principal::{Accounts, Grant, Kind, Principal};
-pub use remembered::Remembered;
 pub use share::{Bounds, Call, Reached, Share};
 pub use stored::{FigureEntries, StoredCallers};
+pub use stored_principal::StoredPrincipal;

@@ -1,4 +1,4 @@
-//! What can be permitted. Each RPC states its permission in the proto; the names are the same.
+//! Permissions. Each RPC states its permission in the proto; the names are the same.
 
 use std::fmt;
 use std::str::FromStr;

@@ -164,7 +164,7 @@ impl Principal {
         self.grants.iter().any(|grant| grant.permissions.contain(permission) && grant.accounts == Accounts::All && is_whole(grant))
     }
 
-    /// The accounts on which it may do this, as ids and beginnings of ids that end in `/`; `None`: all.
+    /// The accounts on which it may do this, as ids and beginnings of ids that end in `/`; `None` means all.
     #[must_use]
     pub fn scope(&self, permission: Permission) -> Option<Vec<&str>> {
         let mut scope = Vec::new();
@@ -188,7 +188,7 @@ impl Principal {
         })
     }
 
-    /// The most that it may do at once on an account; `None`: it is not bounded, or not permitted.
+    /// The most that it may do at once on an account; `None` if it is not bounded, or not permitted.
     #[must_use]
     pub fn most(&self, permission: Permission, account: &str, currency: Currency) -> Option<DecimalAmount> {
         let grants = self.grants.iter().filter(|grant| grant.permissions.contain(permission) && grant.accounts.contain(account));

@@ -27,7 +27,7 @@ use super::denied::Denied;
 use super::https;
 use super::jwt::{LONGEST_SUBJECT, decoded, validation};
 use super::key_set::{KeySet, MAX_BYTES};
-use platform::tls::Outgoing;
+use platform::tls::ClientTls;
 
 /// How long it is believed what the provider says of itself.
 const KEPT: Duration = Duration::from_mins(5);
@@ -49,12 +49,12 @@ pub struct ProviderSettings {
     pub issuer: String,
     /// What this service is called there.
     pub client_id: String,
-    /// What this service shows there; `None`: it is a public client, which PKCE protects.
+    /// What this service shows there; `None` if it is a public client, which PKCE protects.
     pub client_secret: Option<String>,
     /// The scopes that are requested.
     pub scopes: String,
     /// Whom to trust, beside what this machine trusts.
-    pub tls: Outgoing,
+    pub tls: ClientTls,
     /// Where the provider sends people back to.
     pub redirect_url: String,
 }
@@ -62,19 +62,19 @@ pub struct ProviderSettings {
 /// An identity provider.
 pub struct Provider {
     settings: ProviderSettings,
-    discovered: Mutex<Option<Kept>>,
+    discovered: Mutex<Option<ProviderState>>,
     turns: Semaphore,
 }
 
-/// What the provider says of itself, or why it is away, and since when that is known.
-type Kept = (Instant, Result<Arc<Discovered>, String>);
+/// The provider's metadata, or why it is unavailable, and since when that is known.
+type ProviderState = (Instant, Result<Arc<Discovered>, String>);
 
 /// A user who has signed in at the provider.
 #[derive(Clone, Debug)]
 pub struct Identity {
-    /// Of which provider.
+    /// The provider.
     pub issuer: String,
-    /// What the provider calls the user, for ever.
+    /// The provider's id of the user, which never changes.
     pub subject: String,
     /// What it says of the user.
     pub claims: HashMap<String, Value>,
@@ -95,7 +95,7 @@ pub enum ProviderError {
     Busy,
 }
 
-/// What came back with the browser.
+/// The parameters with which the browser came back.
 #[derive(Default, Deserialize)]
 pub struct Returned {
     #[serde(default)]
@@ -106,12 +106,12 @@ pub struct Returned {
     error: String,
     #[serde(default)]
     error_description: String,
-    /// Who sent it back (RFC 9207).
+    /// The issuer that sent it back (RFC 9207).
     #[serde(default)]
     iss: String,
 }
 
-/// What a provider says of itself.
+/// The metadata of a provider.
 #[derive(Deserialize)]
 struct Discovered {
     issuer: String,
@@ -209,7 +209,7 @@ impl Provider {
         Ok(with_query(&discovered.authorization_endpoint, &query))
     }
 
-    /// Where to send a browser whose user wants to sign out at the provider, too; `None`: it does not offer that, or is away.
+    /// Where to send a browser whose user wants to sign out at the provider, too; `None` if it does not offer that, or is away.
     pub async fn end_session_url(&self, back: &str) -> Option<String> {
         let discovered = self.discovered().await.ok()?;
         let endpoint = discovered.end_session_endpoint.as_ref().filter(|url| https::url("end_session_endpoint", url).is_ok())?;
@@ -243,7 +243,7 @@ impl Provider {
 
     async fn discovered(&self) -> Result<Arc<Discovered>, ProviderError> {
         let mut kept = self.discovered.lock().await;
-        let is_fresh = |(at, result): &&Kept| at.elapsed() < if result.is_ok() { KEPT } else { AWAY };
+        let is_fresh = |(at, result): &&ProviderState| at.elapsed() < if result.is_ok() { KEPT } else { AWAY };
         let result = match kept.as_ref().filter(is_fresh) {
             Some((_, result)) => result.clone(),
             None => {
@@ -378,7 +378,7 @@ mod tests {
             client_id: "console".to_owned(),
             client_secret: None,
             scopes: "openid".to_owned(),
-            tls: Outgoing::default(),
+            tls: ClientTls::default(),
             redirect_url: "https://console.example/sign-in/provider/callback".to_owned(),
         };
         let provider = Provider::new(settings.clone()).unwrap();

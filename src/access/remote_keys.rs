@@ -11,7 +11,7 @@ use hyper::http::uri::Uri;
 
 use super::https;
 use super::key_set::{KeySet, MAX_BYTES};
-use platform::tls::Outgoing;
+use platform::tls::ClientTls;
 
 /// How old the keys become before they are fetched again.
 const EVERY: Duration = Duration::from_mins(5);
@@ -26,7 +26,7 @@ const WANTED_EVERY: Duration = Duration::from_mins(1);
 pub struct RemoteKeys {
     text: String,
     url: Uri,
-    tls: Outgoing,
+    tls: ClientTls,
     keys: ArcSwap<KeySet>,
     is_wanted: AtomicBool,
     times: Mutex<Times>,
@@ -41,14 +41,14 @@ struct Times {
 
 impl RemoteKeys {
     /// Those at a URL, of which none are known yet.
-    pub fn at(url: &str, tls: Outgoing) -> anyhow::Result<Self> {
+    pub fn at(url: &str, tls: ClientTls) -> anyhow::Result<Self> {
         let text = url.to_owned();
         let url = https::url("jwks_url", url)?;
         Ok(Self { text, url, tls, keys: ArcSwap::default(), is_wanted: AtomicBool::default(), times: Mutex::default() })
     }
 
     /// Whether they are fetched from there, and in this way.
-    pub fn is_at(&self, url: &str, tls: &Outgoing) -> bool {
+    pub fn is_at(&self, url: &str, tls: &ClientTls) -> bool {
         self.text == url && self.tls == *tls
     }
 
@@ -106,7 +106,7 @@ mod tests {
 
     #[test]
     fn they_are_fetched_every_five_minutes_and_when_wanted_at_most_once_a_minute() {
-        let keys = RemoteKeys::at("https://id.example/keys", Outgoing::default()).unwrap();
+        let keys = RemoteKeys::at("https://id.example/keys", ClientTls::default()).unwrap();
         let start = Instant::now();
         let after = |seconds| keys.take_turn(start + Duration::from_secs(seconds));
         assert!(after(0), "at the start");
@@ -121,7 +121,7 @@ mod tests {
 
     #[test]
     fn they_are_at_a_url_of_https() {
-        let wrong = |url| format!("{:#}", RemoteKeys::at(url, Outgoing::default()).err().unwrap());
+        let wrong = |url| format!("{:#}", RemoteKeys::at(url, ClientTls::default()).err().unwrap());
         for url in ["http://id.example/keys", "https:/keys", "keys", ""] {
             assert!(wrong(url).contains("jwks_url"), "{}", wrong(url));
         }

@@ -19,7 +19,7 @@ const KEPT: usize = 10_000;
 /// For how long a caller counts as over its share after it was refused, in milliseconds.
 const OVER_FOR: Millis = 10_000;
 
-/// What a caller may have; what is not there has no bound.
+/// The limits of a caller; an absent one means unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bounds {
     /// Requests a second. As many may come at once.
@@ -68,7 +68,7 @@ impl Reached {
     }
 }
 
-/// What a caller may have, and how much of it is in use. Shared by all that is known by the same credential.
+/// The limits of a caller, and how much of them is in use. Shared by all uses of the same credential.
 pub struct Share {
     bounds: Bounds,
     rate: Option<DefaultDirectRateLimiter>,

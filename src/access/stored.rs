@@ -46,13 +46,13 @@ fn understood<'de, D: Deserializer<'de>, T: DeserializeOwned>(deserializer: D) -
 }
 
 impl StoredCallers {
-    /// Of a store that names nobody.
+    /// The list of a store that names nobody.
     #[must_use]
     pub fn nobody() -> Self {
         Self { is_open: true, ..Self::default() }
     }
 
-    /// From which figure on an act in a currency needs a second person; `None`: it never does. One that cannot be read is 0.
+    /// From which figure on an act in a currency needs a second person; `None` means never. One that cannot be read is 0.
     pub(crate) fn approval_above(&self, act: GuardedAct, currency: Currency) -> Option<DecimalAmount> {
         let figure = self.approval_above.get(act.name())?.get(currency.code())?;
         Some(DecimalAmount::parse(figure).unwrap_or(DecimalAmount::ZERO))

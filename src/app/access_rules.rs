@@ -4,7 +4,7 @@ use crate::config::{CallerOptions, ServeOptions};
 use ::access::{Access, Bounds};
 use platform::telemetry::metrics;
 
-/// Who is let in by the access file.
+/// Callers of the access file.
 pub fn access(options: &ServeOptions) -> anyhow::Result<Access> {
     let access = options.network.access_file.as_deref().map_or_else(|| Ok(Access::open()), Access::of_file)?;
     access.set_bounds(bounds(options))?;

@@ -94,7 +94,7 @@ impl Aggregation {
         }
     }
 
-    /// Has it finish its step and give its partitions back.
+    /// Stops it after its step, with its partitions given back.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         let _ = self.ended.await;

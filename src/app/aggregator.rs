@@ -83,7 +83,7 @@ pub async fn aggregate<Shown: Future<Output = ()>>(
     ended.and(sent)
 }
 
-/// Keeps the ledger's time, and tells health whether all goes on, for ever.
+/// Keeps the ledger's time and updates health, in a loop.
 async fn look_after(
     options: &AggregateOptions,
     ledger: &Ledger,

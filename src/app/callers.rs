@@ -35,7 +35,7 @@ fn tell(failed: &Repeated, what: &str, error: &anyhow::Error) {
     }
 }
 
-/// Does so for ever.
+/// Runs the loop.
 pub async fn keep(access: &Access, ledger: &Ledger, billing: Option<&Billing>) {
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);

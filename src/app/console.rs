@@ -21,7 +21,7 @@ use access::Access;
 use access::provider::{Provider, ProviderSettings};
 use console::site::Site;
 use console::{Console, SigningIn, router};
-use platform::tls::Outgoing;
+use platform::tls::ClientTls;
 
 /// The console's listener, if there is to be one. Where nobody asked for it, its port may be taken.
 pub fn listener(options: &ServeOptions) -> anyhow::Result<Option<TcpListener>> {
@@ -49,14 +49,14 @@ fn provider_settings(options: &SignInOptions) -> String {
     settings.map(|(issuer, client_id)| format!("{issuer} {client_id} {}", options.oidc_name_claim)).unwrap_or_default()
 }
 
-/// What signing in to a console takes.
+/// Settings of signing in to a console.
 fn signing_in(options: &SignInOptions, site: &Site) -> anyhow::Result<SigningIn> {
     let settings = options.oidc_issuer.as_ref().zip(options.oidc_client_id.as_ref()).map(|(issuer, client_id)| ProviderSettings {
         issuer: issuer.clone(),
         client_id: client_id.clone(),
         client_secret: options.oidc_client_secret.as_ref().map(|secret| secret.reveal().to_owned()),
         scopes: options.oidc_scopes.clone(),
-        tls: Outgoing { authorities: options.oidc_ca.clone(), ..Outgoing::default() },
+        tls: ClientTls { authorities: options.oidc_ca.clone(), ..ClientTls::default() },
         redirect_url: site.url("/sign-in/provider/callback"),
     });
     Ok(SigningIn {
@@ -77,7 +77,7 @@ pub struct Invitations {
     own: Option<(BillingStore, Arc<TempDir>)>,
 }
 
-/// What the console works with.
+/// The parts that the console is built from.
 pub struct ConsolePlan {
     invitations: Invitations,
     address: SocketAddr,
@@ -117,7 +117,7 @@ impl ConsolePlan {
     pub fn start(self, plan: &Arc<LaneContext>) -> anyhow::Result<(Lane, Receiver<()>)> {
         let (ready, is_ready) = channel();
         let (plan, url, address) = (Arc::clone(plan), self.invitations.site.url("/"), self.address);
-        let lane = Lane::start("console".to_owned(), move |dealt| async move {
+        let lane = Lane::start("console".to_owned(), move |accepted| async move {
             let make = async |use_cases| {
                 let Invitations { users, site, own, .. } = self.invitations;
                 if let Some((store, _)) = &own {
@@ -125,7 +125,7 @@ impl ConsolePlan {
                 }
                 Ok(router(Console::new(use_cases, users, site, self.has_billing, self.signing_in)))
             };
-            plan.serve_console(make, dealt, ready).await
+            plan.serve_console(make, accepted, ready).await
         })?;
         tracing::info!(url, %address, "serving the web console");
         Ok((lane, is_ready))

@@ -11,15 +11,15 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::aggregation::Aggregation;
-use super::found::Found;
 use super::lane::LaneContext;
 use super::listeners::{Listeners, follow_access, follow_key_sets, follow_tls, serve_health, serve_metrics};
 use super::partitions::{Partitions, Spans};
+use super::readiness_report::ReadinessReport;
 use super::recorded::Writer;
 use super::sending::Sending;
 use super::supervisor::{self, Watchdog};
 use super::{callers, test_clock, until};
-use crate::lanes::{self, Lane, Places};
+use crate::lanes::{self, ConnectionSlots, Lane};
 use crate::ledger::{Ledger, LedgerError, Sizes};
 use crate::service::context::Protocol as Via;
 use crate::service::{UseCases, approvals};
@@ -47,9 +47,9 @@ const JOURNAL_LOOK: Duration = Duration::from_secs(1);
 /// How often accounts, reservations and request ids are counted, for the metrics.
 const SIZES_LOOK: Duration = Duration::from_secs(5);
 
-/// What the control thread works with.
+/// The state of the control thread.
 pub struct Control {
-    /// What it shares with the lanes.
+    /// State shared with the lanes.
     pub plan: Arc<LaneContext>,
     pub lanes: Vec<Lane>,
     /// The thread that serves HTTP/JSON, if one does.
@@ -60,13 +60,13 @@ pub struct Control {
     pub public: Option<Lane>,
     /// The aggregation, if this process does that.
     pub aggregation: Option<Aggregation>,
-    /// The postman, if this process has one.
+    /// The mail worker, if this process has one.
     pub sending: Option<Sending>,
     /// What writes down who did what.
     pub records: Writer,
     /// The file that says the time.
     pub test_clock: Option<PathBuf>,
-    /// Says when to stop.
+    /// True once the service is to stop.
     pub stopped: watch::Receiver<bool>,
     /// Dropped once no more sockets are accepted: then the lanes end.
     pub drain: DropGuard,
@@ -113,13 +113,14 @@ impl Control {
         let ledger = self.plan.ledger().await?;
         let use_cases = self.plan.use_cases().await?;
         let guarded = self.plan.are_metrics_guarded.then(|| self.plan.access(Via::Http));
-        let places = Places::new(self.plan.max_connections);
-        let calls = Listeners::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::dealt_to(&self.lanes), &places);
-        let http = Listeners::deal(http, tls.clone(), Protocol::Http1, lanes::dealt_to(self.http.as_slice()), &places);
-        let console = Listeners::deal(console, tls.clone(), Protocol::Http1, lanes::dealt_to(self.console.as_slice()), &places);
-        // Peers whom nobody knows must not take the places of callers.
-        let public_places = Places::new(PUBLIC_CONNECTIONS);
-        let public = Listeners::deal(public, public_tls.clone(), Protocol::Http1, lanes::dealt_to(self.public.as_slice()), &public_places);
+        let places = ConnectionSlots::new(self.plan.max_connections);
+        let calls = Listeners::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::senders_of(&self.lanes), &places);
+        let http = Listeners::deal(http, tls.clone(), Protocol::Http1, lanes::senders_of(self.http.as_slice()), &places);
+        let console = Listeners::deal(console, tls.clone(), Protocol::Http1, lanes::senders_of(self.console.as_slice()), &places);
+        // Unknown peers must not take the places of callers.
+        let public_places = ConnectionSlots::new(PUBLIC_CONNECTIONS);
+        let public =
+            Listeners::deal(public, public_tls.clone(), Protocol::Http1, lanes::senders_of(self.public.as_slice()), &public_places);
         let metrics = serve_metrics(metrics, tls.clone(), serving.clone(), guarded, self.plan.proxies.clone());
         let (mut stopped, spans) = (self.stopped.clone(), Spans::default());
         tokio::select! {
@@ -145,7 +146,7 @@ impl Control {
     }
 }
 
-/// Looks after the store, for ever: tells health and metrics whether it can serve, and expires what is due.
+/// Checks the store in a loop: tells health and metrics whether it can serve, and expires what is due.
 async fn tick(
     plan: &LaneContext,
     ledger: &Ledger,
@@ -190,7 +191,7 @@ async fn tick(
     }
 }
 
-/// Looks whether the billing store answers, for ever.
+/// Checks in a loop whether the billing store is available.
 async fn probe_billing(plan: &LaneContext) {
     match &plan.billing {
         Some(billing) => billing.store().probe().await,
@@ -198,7 +199,7 @@ async fn probe_billing(plan: &LaneContext) {
     }
 }
 
-/// Looks how full the journals are, and whether they are aggregated, in a loop.
+/// Checks how full the journals are, and whether they are aggregated, in a loop.
 async fn watch_journal(plan: &LaneContext, ledger: &Ledger, spans: &Spans, aggregation: Option<&Aggregation>) {
     let mut looks = interval(JOURNAL_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -213,7 +214,7 @@ async fn watch_journal(plan: &LaneContext, ledger: &Ledger, spans: &Spans, aggre
     }
 }
 
-/// Looks after acts that wait for a second person, for ever.
+/// Sweeps acts that wait for a second person, in a loop.
 async fn sweep_approvals(plan: &LaneContext, use_cases: &UseCases) {
     if plan.billing.is_none() {
         return std::future::pending().await;
@@ -226,7 +227,7 @@ async fn sweep_approvals(plan: &LaneContext, use_cases: &UseCases) {
     }
 }
 
-/// Counts what the ledger holds, for ever. A partition that cannot be looked at stays as it was.
+/// Counts what the ledger holds, in a loop. A partition that cannot be read keeps its last figures.
 async fn count_sizes(ledger: &Ledger) {
     let mut looks = interval(SIZES_LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -241,7 +242,7 @@ async fn count_sizes(ledger: &Ledger) {
 }
 
 /// Whether the service is ready, and what an operator should know. A partition that is in trouble holds up no other.
-async fn look_after(ledger: &Ledger, spans: &Spans, partitions: &mut Partitions) -> Found {
+async fn look_after(ledger: &Ledger, spans: &Spans, partitions: &mut Partitions) -> ReadinessReport {
     let checked = timeout(TICK_LIMIT, ledger.engine().check()).await;
     let checked = checked.unwrap_or_else(|_| vec![Err(format!("no reply within {TICK_LIMIT:?}")); usize::from(ledger.partitions())]);
     partitions.take_in(ledger, spans);

@@ -1,4 +1,4 @@
-//! What one lane does: a connection to the store, a ledger, and a gRPC server of its own.
+//! A lane: a connection to the store, a ledger, and a gRPC server of its own.
 //!
 //! The server's limits are here: whatever a peer can make grow has one.
 
@@ -26,7 +26,7 @@ use crate::http;
 use crate::lanes;
 use crate::lanes::offload::Offload;
 use crate::lanes::proxies::TrustedProxies;
-use crate::lanes::socket::Dealt;
+use crate::lanes::socket::AcceptedSocket;
 use crate::ledger::{Backpressure, JournalBounds, Ledger};
 use crate::service::UseCases;
 use crate::service::admission::Limits;
@@ -143,16 +143,16 @@ impl LaneContext {
     }
 
     /// Serves the sockets dealt to a lane, until the service stops; calls under way may then take the grace to end.
-    pub async fn serve(self: Arc<Self>, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
+    pub async fn serve(self: Arc<Self>, accepted: mpsc::Receiver<AcceptedSocket>, ready: Sender<()>) -> anyhow::Result<()> {
         let services = self.services().await?;
         let ages = self.connection_age.ages();
-        let servers = lanes::split(dealt, ages.len()).into_iter().zip(ages).map(|(dealt, age)| {
+        let servers = lanes::split(accepted, ages.len()).into_iter().zip(ages).map(|(accepted, age)| {
             let (server, cut_at) = match age {
                 // The grace is the socket's: with tonic's own, it closes connections without a GOAWAY.
                 Some(age) => (server().max_connection_age(age), Some(age.saturating_add(self.connection_age.grace))),
                 None => (server(), None),
             };
-            let sockets = lanes::sockets(dealt).map(move |socket| socket.map(|socket| socket.cut_after(cut_at)));
+            let sockets = lanes::sockets(accepted).map(move |socket| socket.map(|socket| socket.cut_after(cut_at)));
             server.serve_with_incoming_shutdown(services.clone(), sockets, self.draining.clone().cancelled_owned())
         });
         let serving = try_join_all(servers);
@@ -161,9 +161,14 @@ impl LaneContext {
     }
 
     /// The same of HTTP/JSON, at an address.
-    pub async fn serve_http(self: Arc<Self>, address: SocketAddr, dealt: mpsc::Receiver<Dealt>, ready: Sender<()>) -> anyhow::Result<()> {
+    pub async fn serve_http(
+        self: Arc<Self>,
+        address: SocketAddr,
+        accepted: mpsc::Receiver<AcceptedSocket>,
+        ready: Sender<()>,
+    ) -> anyhow::Result<()> {
         let router = http::router(self.services().await?, self.access(Protocol::Http), address, self.http_url.as_deref())?;
-        self.serve_router(router, dealt, ready).await
+        self.serve_router(router, accepted, ready).await
     }
 
     /// The access layer in front of what a protocol reaches.
@@ -185,22 +190,27 @@ impl LaneContext {
     pub async fn serve_console(
         self: Arc<Self>,
         console: impl AsyncFnOnce(UseCases) -> anyhow::Result<axum::Router>,
-        dealt: mpsc::Receiver<Dealt>,
+        accepted: mpsc::Receiver<AcceptedSocket>,
         ready: Sender<()>,
     ) -> anyhow::Result<()> {
         let router = console(self.use_cases().await?).await?;
-        self.serve_router(router, dealt, ready).await
+        self.serve_router(router, accepted, ready).await
     }
 
     /// Serves routes over HTTP.
     pub async fn serve_router(
         self: Arc<Self>,
         router: axum::Router,
-        dealt: mpsc::Receiver<Dealt>,
+        accepted: mpsc::Receiver<AcceptedSocket>,
         ready: Sender<()>,
     ) -> anyhow::Result<()> {
-        let serving =
-            http::serve::serve(router, http::serve::Speaks::Http1, lanes::sockets(dealt), self.proxies.clone(), self.draining.clone());
+        let serving = http::serve::serve(
+            router,
+            http::serve::HttpVersions::Http1,
+            lanes::sockets(accepted),
+            self.proxies.clone(),
+            self.draining.clone(),
+        );
         let _ = ready.send(());
         self.within_the_grace(async {
             serving.await;

@@ -13,11 +13,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::recorded;
 use crate::grpc::{AccessLayer, Health};
-use crate::http::serve::{Speaks, serve};
+use crate::http::serve::{HttpVersions, serve};
 use crate::http::{access as http_access, probes};
 use crate::lanes::proxies::TrustedProxies;
-use crate::lanes::socket::Dealt;
-use crate::lanes::{self, Places, WAITING_SOCKETS, start_thread};
+use crate::lanes::socket::AcceptedSocket;
+use crate::lanes::{self, ConnectionSlots, WAITING_SOCKETS, start_thread};
 use crate::service::audit::trail::Trail;
 use crate::telemetry::endpoint::{self, Serving};
 use crate::telemetry::logs::Repeated;
@@ -67,8 +67,8 @@ impl Listeners {
         listener: Option<StdListener>,
         tls: Option<Arc<Tls>>,
         protocol: Protocol,
-        lanes: Vec<Sender<Dealt>>,
-        places: &Places,
+        lanes: Vec<Sender<AcceptedSocket>>,
+        places: &ConnectionSlots,
     ) -> anyhow::Result<()> {
         let Some(listener) = listener else { return std::future::pending().await };
         let listener = TcpListener::from_std(listener).context("cannot accept connections")?;
@@ -93,22 +93,22 @@ pub async fn serve_metrics(
     guarded: Option<AccessLayer>,
     proxies: TrustedProxies,
 ) -> anyhow::Result<()> {
-    let (sockets, dealt) = channel(WAITING_SOCKETS);
-    let places = Places::new(METRICS_CONNECTIONS);
+    let (sockets, accepted) = channel(WAITING_SOCKETS);
+    let places = ConnectionSlots::new(METRICS_CONNECTIONS);
     let mut router = endpoint::router(serving);
     if let Some(access) = guarded {
         router = router.layer(from_fn_with_state(access, http_access::check_metrics));
     }
     tokio::select! {
         result = Listeners::deal(listener, tls, Protocol::Http1, vec![sockets], &places) => result.context("the metrics endpoint failed"),
-        () = serve(router, Speaks::Http1, lanes::sockets(dealt), proxies, CancellationToken::new()) => Err(anyhow::anyhow!("the metrics endpoint ended")),
+        () = serve(router, HttpVersions::Http1, lanes::sockets(accepted), proxies, CancellationToken::new()) => Err(anyhow::anyhow!("the metrics endpoint ended")),
     }
 }
 
 /// Serves health alone, without TLS or credentials, until the service is stopping and its peers have gone, or until dropped.
 pub async fn serve_health(listener: Option<StdListener>, health: Health, serving: Serving, stopping: CancellationToken) {
-    let (sockets, dealt) = channel(WAITING_SOCKETS);
-    let places = Places::new(HEALTH_CONNECTIONS);
+    let (sockets, accepted) = channel(WAITING_SOCKETS);
+    let places = ConnectionSlots::new(HEALTH_CONNECTIONS);
     let router = probes::router(&health, serving, stopping);
     tokio::select! {
         result = Listeners::deal(listener, None, Protocol::Http1, vec![sockets], &places) => {
@@ -116,11 +116,11 @@ pub async fn serve_health(listener: Option<StdListener>, health: Health, serving
                 tracing::error!("health is not served: {error:#}");
             }
         }
-        () = serve(router, Speaks::Either, lanes::sockets(dealt), TrustedProxies::default(), CancellationToken::new()) => {}
+        () = serve(router, HttpVersions::Http1And2, lanes::sockets(accepted), TrustedProxies::default(), CancellationToken::new()) => {}
     }
 }
 
-/// Takes what has changed in the files of TLS, for ever.
+/// Reloads the files of TLS when they change, in a loop.
 pub async fn follow_tls(tls: Option<&Tls>) {
     let Some(tls) = tls else { return std::future::pending().await };
     let mut looks = interval(FILES_LOOK);
@@ -134,7 +134,7 @@ pub async fn follow_tls(tls: Option<&Tls>) {
     }
 }
 
-/// Fetches keys of identity providers, for ever.
+/// Fetches keys of identity providers, in a loop.
 pub async fn follow_key_sets(access: &Access) {
     static FAILED: Repeated = Repeated::new();
     let mut looks = interval(FILES_LOOK);
@@ -148,7 +148,7 @@ pub async fn follow_key_sets(access: &Access) {
     }
 }
 
-/// Takes what has changed in the access file, for ever, and warns each minute while everybody is let in from other machines, or calls come from
+/// Reloads the access file when it changes, in a loop, and warns each minute while everybody is let in from other machines, or calls come from
 /// there without TLS.
 pub async fn follow_access(access: &Access, (is_insecure, is_plain): (bool, bool), trail: &Trail) {
     let mut looks = interval(FILES_LOOK);

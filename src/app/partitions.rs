@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::ahead::Ahead;
-use super::found::Found;
+use super::readiness_report::ReadinessReport;
+use super::time_ahead::TimeAheadLog;
 use crate::domain::time::UnixMillis;
 use crate::ledger::{JournalSpan, Ledger, LedgerError};
 use crate::telemetry::metrics;
@@ -17,7 +17,7 @@ use crate::telemetry::metrics;
 /// How often a partition is swept where nothing is due: a store may answer, and write nothing.
 const SWEEP: Duration = Duration::from_secs(5);
 
-/// What the looks at the journals have found, until it is taken in.
+/// The journals' spans as last read, until they are taken in.
 #[derive(Debug, Default)]
 pub struct Spans(Mutex<BTreeMap<u16, JournalSpan>>);
 
@@ -32,21 +32,21 @@ impl Spans {
     }
 }
 
-/// What is known of the partitions.
+/// The state of the partitions.
 pub struct Partitions {
-    ahead: Ahead,
-    /// What the last looks have found of each.
+    ahead: TimeAheadLog,
+    /// The results of the last checks of each.
     states: Vec<State>,
     /// Which partition is swept next.
     turn: usize,
 }
 
-/// What is known of a partition.
+/// The state of a partition.
 #[derive(Clone, Debug, Default)]
 struct State {
     /// Why it could not be swept the last time.
     unswept: Option<String>,
-    /// Whether it could be used; nobody knows before the first look.
+    /// Whether it could be used; unknown before the first look.
     was_up: Option<bool>,
     /// When it was swept last, and what the clock said that was asked which to sweep; and from when on a sweep has something to do.
     swept_at: Option<Instant>,
@@ -55,13 +55,13 @@ struct State {
     /// The entry at which a step was torn, if one was.
     torn: Option<u64>,
     /// Which else it was found to be in.
-    found: Found,
+    found: ReadinessReport,
 }
 
 impl Partitions {
-    /// Has not looked yet.
+    /// Starts without a result.
     pub fn new(count: u16, is_ahead_served: bool) -> Self {
-        let ahead = Ahead::new(count, is_ahead_served);
+        let ahead = TimeAheadLog::new(count, is_ahead_served);
         Self { ahead, states: vec![State::default(); usize::from(count)], turn: 0 }
     }
 
@@ -99,11 +99,11 @@ impl Partitions {
     }
 
     /// The health of the partitions. The service is usable as long as one partition is.
-    pub fn look(&mut self, ledger: &Ledger, checked: Vec<Result<(), String>>) -> Found {
+    pub fn look(&mut self, ledger: &Ledger, checked: Vec<Result<(), String>>) -> ReadinessReport {
         let unswept = self.states.iter().map(|known| known.unswept.clone().map_or(Ok(()), Err));
         let states: Vec<_> = checked.into_iter().zip(unswept).map(|(checked, swept)| checked.and(swept)).collect();
         let has_one_clock = ledger.engine().has_one_clock();
-        let mut found = Found::default();
+        let mut found = ReadinessReport::default();
         let mut changes = Changes::default();
         let mut first_problem = None;
         let mut is_any_of_use = false;
@@ -151,7 +151,7 @@ impl Partitions {
         for (number, span) in spans.take() {
             let Some(known) = self.states.get_mut(usize::from(number)) else { continue };
             known.due_from = span.due_from;
-            known.found = Found::default();
+            known.found = ReadinessReport::default();
             self.ahead.see(number, span.now - ledger.clock().now(), now, &mut known.found);
             metrics().set_torn(number, span.is_torn);
             let was_torn = std::mem::replace(&mut known.torn, span.torn());

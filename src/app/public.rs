@@ -19,7 +19,7 @@ pub struct Public {
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<Arc<Tls>>,
-    /// What links begin with.
+    /// Prefix of links.
     pub url: String,
 }
 
@@ -43,8 +43,8 @@ impl Public {
         let documents = LinkedDocuments::new(billing, clock);
         let (ready, is_ready) = channel();
         let (plan, is_secure) = (Arc::clone(plan), url.starts_with("https://"));
-        let lane = Lane::start("public".to_owned(), move |dealt| async move {
-            plan.serve_router(public::router(documents, is_secure), dealt, ready).await
+        let lane = Lane::start("public".to_owned(), move |accepted| async move {
+            plan.serve_router(public::router(documents, is_secure), accepted, ready).await
         })?;
         tracing::info!(url, %address, "serving documents to customers with a link");
         Ok((listener, tls, (lane, is_ready)))

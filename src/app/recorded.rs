@@ -1,4 +1,4 @@
-//! What the service records of itself: starts, and changes of who may call; and the thread that writes all such records.
+//! Audit records of the service itself: starts, and changes of who may call; and the thread that writes all such records.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -40,7 +40,7 @@ pub fn started(options: &ServeOptions, is_open: bool) -> Act {
     act.with("serve_ahead", options.serve_ahead).with("access_open", is_open)
 }
 
-/// What is said of who may call: the access file, and the keys of identity providers, by issuer.
+/// What was last recorded of who may call: the access file, and the keys of identity providers, by issuer.
 pub type Said = (AccessFile, BTreeMap<String, String>);
 
 /// What has changed in the access file, or in the files that it names. Digests of keys are left out.
@@ -113,7 +113,7 @@ impl Writer {
         Ok(Self { trail, stop, ended })
     }
 
-    /// Has it write what is left, and end. Says what could not be written in time.
+    /// Stops it after it has written what is left. Returns what could not be written in time.
     pub async fn stop(self) {
         self.stop.cancel();
         let ended = timeout(LAST_LIMIT, self.ended).await;

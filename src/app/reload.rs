@@ -1,4 +1,4 @@
-//! What a running service reloads on SIGHUP: the filter of its log, the shares of callers, the access file, certificates.
+//! Reloads on SIGHUP: the filter of the log, the shares of callers, the access file, certificates.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use access::Access;
 use platform::telemetry::logs;
 use platform::tls::Tls;
 
-/// What takes settings anew. Cheap to clone.
+/// Reloads settings. Cheap to clone.
 #[derive(Clone)]
 pub struct Reload {
     pub(super) access: Arc<Access>,
@@ -20,7 +20,7 @@ impl Reload {
     /// The settings, by key, that can change while the service runs. Files that settings name are read again whenever they change.
     pub const SETTINGS: [&str; 3] = ["log", "caller_requests_per_second", "caller_concurrent_calls"];
 
-    /// Takes these settings, and reads the files again. Says what cannot be used; the rest is taken all the same.
+    /// Takes these settings, and reads the files again. Reports what cannot be used; the rest is taken anyway.
     pub fn take(&self, options: &ServeOptions) -> Vec<anyhow::Error> {
         let taken = [
             logs::follow(&options.telemetry.log),

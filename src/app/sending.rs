@@ -1,4 +1,4 @@
-//! The postman within this process: a thread of its own, so that a slow mail server holds up nobody.
+//! The mail worker within this process: a thread of its own, so that a slow mail server holds up nothing else.
 
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use crate::config::SmtpOptions;
 use crate::lanes::start_thread;
 use delivery::smtp::Server;
 use delivery::status::Status;
-use delivery::worker::{Limits, Postman};
+use delivery::worker::{Limits, MailWorker};
 
-/// A postman who works.
+/// A running mail worker.
 pub struct Sending {
     /// How it goes.
     pub status: Status,
@@ -29,15 +29,15 @@ impl Sending {
         let server = Server::new(address, options.smtp_ca.as_deref())?;
         let (stop, stopped) = watch::channel(false);
         let status = Status::default();
-        let postman = Postman::new(billing, clock, server, Limits::of(options, lease), status.clone());
+        let worker = MailWorker::new(billing, clock, server, Limits::of(options, lease), status.clone());
         let thread = start_thread("sending", move || async move {
-            postman.run(stopped).await;
+            worker.run(stopped).await;
             Ok(())
         })?;
         Ok(Some(Self { status, stop, thread }))
     }
 
-    /// Has it end. What is under way is gone on with by another process, when its claim is over.
+    /// Stops it. Another process goes on with what is under way, once its claim is over.
     pub fn stop(self) -> anyhow::Result<()> {
         self.stop.send_replace(true);
         self.thread.join().unwrap_or_else(|_| Err(anyhow::anyhow!("the sending of mail panicked")))

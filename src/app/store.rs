@@ -11,13 +11,13 @@ use crate::ledger::embedded::EmbeddedEngine;
 use crate::ledger::redis::{RedisLedger, RedisOptions, opening};
 use crate::ledger::watch::Watchers;
 use crate::ledger::{Engine, Identity, Opening, StoreSettings};
-use platform::tls::Outgoing;
+use platform::tls::ClientTls;
 
 /// Where the ledger is kept.
 pub struct Store {
-    /// What the ledger runs by.
+    /// The ledger's settings.
     pub clock: Clock,
-    /// Who waits for changes, in this process.
+    /// The watchers in this process.
     pub watchers: Watchers,
     settings: StoreSettings,
     kind: Kind,
@@ -74,14 +74,14 @@ impl Store {
         }
     }
 
-    /// Leaves an embedded store in good order. What is asked of it afterwards gets no answer.
+    /// Leaves an embedded store cleanly. What is asked of it afterwards gets no answer.
     pub fn close(&self) {
         if let Kind::Embedded(engine) = &self.kind {
             engine.close();
         }
     }
 
-    /// Passes changes made by other processes on to the watchers of this one, for ever.
+    /// Passes changes made by other processes on to the watchers of this one, in a loop.
     pub async fn listen(&self) {
         match &self.kind {
             Kind::Embedded(_) => std::future::pending().await,
@@ -93,7 +93,7 @@ impl Store {
 pub(super) fn redis_options(options: &StoreOptions, url: &RedisUrl) -> RedisOptions {
     RedisOptions {
         url: url.reveal().to_owned(),
-        tls: Outgoing::from(&options.redis_tls),
+        tls: ClientTls::from(&options.redis_tls),
         store_name: options.store_name.clone(),
         response_timeout: options.redis_timeout,
         durability: options.durability,

@@ -10,7 +10,7 @@ use super::aggregation::{retention, settings as document_settings};
 use super::store::{Store, redis_options, settings};
 use super::test_clock;
 use crate::billing::audit::Act;
-use crate::billing::retention::Outlook;
+use crate::billing::retention::RetentionPreview;
 use crate::billing::users::UserTables;
 use crate::billing::{Billing, partitions};
 use crate::clock::Clock;
@@ -48,7 +48,7 @@ impl Stores {
 
     /// How long request ids are remembered.
     #[must_use]
-    pub fn window(&self) -> Millis {
+    pub fn idempotency_window(&self) -> Millis {
         self.settings.window
     }
 }
@@ -67,7 +67,7 @@ pub struct Restored {
     pub request_ids: u64,
 }
 
-/// Makes an empty ledger what the billing store says. Calls `seen` with the partition and how many of its entries were read.
+/// Restores an empty ledger from the billing store. Calls `seen` with the partition and how many of its entries were read.
 ///
 /// Done again after it was interrupted, it begins anew. Nothing may use the ledger meanwhile: services refuse to.
 ///
@@ -154,10 +154,10 @@ async fn open_ledger(options: &StoresOptions, billing: Option<&Billing>) -> anyh
     Ok((ledger, store.settings().clone()))
 }
 
-/// What would go now that is older than it is to be kept.
-pub async fn retention_outlook(options: &StoresOptions) -> anyhow::Result<Vec<Outlook>> {
+/// Returns what retention would drop now.
+pub async fn retention_preview(options: &StoresOptions) -> anyhow::Result<Vec<RetentionPreview>> {
     let (billing, clock) = (open_billing(options).await?, clock(options)?);
-    Ok(billing.retention_outlook(&retention(options.billing.retention), clock.now()).await?)
+    Ok(billing.retention_preview(&retention(options.billing.retention), clock.now()).await?)
 }
 
 /// The users of the web console. Roles may be defined in an access file.

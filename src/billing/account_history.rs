@@ -61,7 +61,7 @@ impl Chain {
         Ok(query.fetch_optional(connection).await?.map(|row| row.try_get(0)).transpose()?)
     }
 
-    /// Columns of the entries from a sequence on, backwards, newest first: at most so many, and none of a partition that the account was in
+    /// Columns of the entries from a sequence on, backwards, newest first: at most `count`, and none of a partition that the account was in
     /// before. What comes next is the last one's `previous`, which is one of the columns.
     pub async fn walk(&self, connection: &mut AnyConnection, columns: &str, from: i64, count: usize) -> Result<Vec<AnyRow>, BillingError> {
         let Home { partition, behind } = self.home(from);

@@ -98,9 +98,9 @@ pub struct AccountStatement {
     pub lines: Vec<StatementLine>,
     /// The balance at its end.
     pub closing: Units,
-    /// What was open of invoices then.
+    /// Open invoice amount at that time.
     pub open: Units,
-    /// The position of the journal that it is of.
+    /// The journal position that this reflects.
     pub position: JournalPosition,
 }
 
@@ -137,7 +137,7 @@ const REFUNDS: Table =
 
 /// What documents and refunds say of entries.
 #[derive(Default)]
-struct Known {
+struct DocumentFacts {
     bills: HashMap<u32, String>,
     notes: HashMap<i64, String>,
     /// Refunds of prepaid charges, by the account's numbers of their entries.
@@ -204,12 +204,12 @@ impl Billing {
         Ok(statement)
     }
 
-    async fn known(&self, connection: &mut AnyConnection, account: &str, records: &[Record]) -> Result<Known, BillingError> {
+    async fn known(&self, connection: &mut AnyConnection, account: &str, records: &[Record]) -> Result<DocumentFacts, BillingError> {
         use EntryKind::{ChargedOwnBill, FinalBilled, PeriodClosed, RefundedBalance};
 
         let dialect = self.store().dialect();
         let of = |wanted: &'static [EntryKind]| records.iter().filter(move |record| wanted.contains(&record.entry.kind()));
-        let mut known = Known::default();
+        let mut known = DocumentFacts::default();
         let cuts = of(&[PeriodClosed, FinalBilled, ChargedOwnBill]);
         let keys: Vec<_> = cuts.map(|record| vec![account.into(), i64::from(record.entry.bill).into()]).collect();
         for row in BILL_NUMBERS.find(connection, dialect, "bill, number", &keys).await? {
@@ -242,7 +242,7 @@ fn place(record: &Record) -> i64 {
     (number(record.sequence) << 16) | i64::from(record.partition)
 }
 
-/// What was found along an account's chain.
+/// Entries found along an account's chain.
 #[derive(Default)]
 struct Walked {
     /// The entries that have lines of their own, oldest first.
@@ -295,7 +295,7 @@ fn may_move(kind: EntryKind) -> bool {
     }
 }
 
-/// What was open of an account's invoices before an instant.
+/// The open invoice amount of an account at an instant.
 async fn open_at(connection: &mut AnyConnection, account: &str, to: UnixMillis) -> Result<i64, BillingError> {
     let sql = "SELECT CAST(COALESCE((SELECT SUM(payables.total) FROM documents JOIN payables ON payables.document = documents.id \
                WHERE documents.account = $1 AND documents.cut_at < $2), 0) \
@@ -316,7 +316,7 @@ impl Lines {
         Timestamp::from_millisecond(at.get()).unwrap_or_default().to_zoned(self.zone.clone()).date()
     }
 
-    fn take(&mut self, record: &Record, known: &Known) {
+    fn take(&mut self, record: &Record, known: &DocumentFacts) {
         let entry = &record.entry;
         let (amount, sequence) = (entry.data.movement().balance, number(entry.account_sequence));
         let metadata = &entry.metadata;

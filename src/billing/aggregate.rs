@@ -50,8 +50,8 @@ pub async fn commit(store: &Store, claim: &Claim, to: &Position, lease: Millis, 
     let connection = &mut *transaction;
     advance(connection, claim.partition, claim.fence, &claim.position, to).await?;
     take_in(connection, dialect, records).await?;
-    let prolong = format!("UPDATE partitions SET lease_until = {} + $1 WHERE partition = $2 AND owner <> ''", store.now_sql());
-    sqlx::query(AssertSqlSafe(prolong)).bind(lease).bind(i64::from(claim.partition)).execute(&mut *connection).await?;
+    let renew = format!("UPDATE partitions SET lease_until = {} + $1 WHERE partition = $2 AND owner <> ''", store.now_sql());
+    sqlx::query(AssertSqlSafe(renew)).bind(lease).bind(i64::from(claim.partition)).execute(&mut *connection).await?;
     let span = Span::child("COMMIT", SpanKind::Client);
     if let Some(span) = &span {
         span.set("db.system.name", if dialect == Dialect::Postgres { "postgresql" } else { "sqlite" });
@@ -83,7 +83,7 @@ pub async fn take_in(connection: &mut AnyConnection, dialect: Dialect, records: 
     Ok(())
 }
 
-/// Takes records in; returns the totals that changed, and the acts that the records tell of.
+/// Folds records; returns the totals that changed, and the acts that the records tell of.
 fn take(projection: &mut Projection, records: &mut [Record]) -> Result<(BTreeSet<TotalKey>, Vec<Act>), JournalFault> {
     let (mut changed, mut acts) = (BTreeSet::new(), Vec::new());
     for record in records {

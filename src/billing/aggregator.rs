@@ -4,8 +4,8 @@
 //! too many gives one back, one that has too few takes what is free; what a dead one held is free when its lease is over. A partition
 //! whose journal does not go on as it must is stopped for everybody, and the others go on.
 
-mod keeper;
 mod period_close;
+mod retention;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -113,7 +113,7 @@ impl Aggregator {
             match self.prepare().await {
                 Ok(()) => {
                     // Only now: nothing is dropped from a store that is another ledger's.
-                    let keeping = tokio::spawn(keeper::keep(Arc::clone(&self.shared), stopped.clone()));
+                    let keeping = tokio::spawn(retention::run(Arc::clone(&self.shared), stopped.clone()));
                     let kept = self.keep_claims(&mut works, &mut stopped).await;
                     keeping.abort();
                     break kept;
@@ -138,7 +138,7 @@ impl Aggregator {
             }
         }
         issuing.abort();
-        // An aggregator that stops in good order leaves its partitions free; else they are when the lease is over.
+        // An aggregator that stops cleanly leaves its partitions free; else they are when the lease is over.
         let _ = timeout(STOP_LIMIT, partitions::leave(self.shared.billing.store(), &self.owner)).await;
         result
     }
@@ -197,7 +197,7 @@ impl Aggregator {
             }
             is_kept
         });
-        // What it holds by a claim that no task works under any more (it ended by itself) is given back, to be claimed anew.
+        // What it holds by a claim that no task works under any more (it ended on its own) is given back, to be claimed anew.
         for (partition, fence) in &own {
             if works.get(partition).is_none_or(|work| work.claim.fence != *fence) {
                 partitions::release(store, *partition, *fence).await?;
@@ -232,7 +232,7 @@ impl Aggregator {
         Work { claim, stop, task }
     }
 
-    /// Looks how far all partitions are behind, whichever process works on them.
+    /// Measures how far all partitions are behind, whichever process works on them.
     async fn look(&self, works: &BTreeMap<u16, Work>) -> Result<(), BillingError> {
         let Shared { ledger, billing, status, .. } = &*self.shared;
         for partition in partitions::all(billing.store()).await? {
@@ -262,7 +262,7 @@ fn share(workers: &[String], own: &str, partitions: usize) -> usize {
     partitions / count + usize::from(rank < partitions % count)
 }
 
-/// Issues what was drafted, when it was, and from time to time, for ever.
+/// Issues drafts when they are made, and from time to time, in a loop.
 async fn issue(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
     let mut failures = 0;
     // Shown at 0, so that the first one is an increase.

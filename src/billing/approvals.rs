@@ -1,4 +1,4 @@
-//! Acts that wait for a second person, what was decided on each, and what came of it. Rows, and no rules: who may decide is not known here.
+//! Acts that wait for a second person, the decision on each, and its outcome. Only rows: who may decide is not known here.
 //!
 //! An act that is approved is done by the ledger, under its own name and with the time of its approval as that of its sending: however often
 //! that is tried, it is done once, and never when the ledger has forgotten the name. It is noted here afterwards.
@@ -36,13 +36,13 @@ pub const MOST_OF_ACCOUNT: i64 = 10;
 /// How many acts wait at most that one caller has asked for: it leaves room for others.
 pub const MOST_OF_CALLER: i64 = 1_000;
 
-/// How long it is kept what became of an act. The audit records know it for longer.
+/// How long the outcome of an act is kept. The audit records know it for longer.
 pub const KEPT: Millis = 90 * 24 * 3_600_000;
 
 /// How many acts that have ended are noted so, or forgotten, at once.
 const ENDED_AT_ONCE: i64 = 100;
 
-/// What has become of an act.
+/// State of an act that needs a second person.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
     /// It waits for a second person.
@@ -75,7 +75,7 @@ impl State {
     }
 }
 
-/// Who asked, or decided.
+/// The actor of a request or a decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Party {
     /// The caller.
@@ -96,10 +96,10 @@ pub struct Approval {
     pub account: String,
     /// The name under which it is done.
     pub request_id: String,
-    /// What kind of act it is.
+    /// The kind of the act.
     pub act: GuardedAct,
     pub currency: Currency,
-    /// How much of it; `None`: all that there is.
+    /// How much of it; `None` means all that there is.
     pub amount: Option<DecimalAmount>,
     /// What is to be done, as [`stored`] writes it.
     pub command: String,
@@ -110,7 +110,7 @@ pub struct Approval {
     pub origin: String,
     /// From when on it can no longer be approved.
     pub ends_at: UnixMillis,
-    /// What has become of it.
+    /// Its state.
     pub state: State,
     pub decided: Party,
     /// The name of the request that decided.
@@ -119,9 +119,9 @@ pub struct Approval {
     pub failure: String,
 }
 
-/// What came of an act that was asked for.
+/// The result of asking for an approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum AskOutcome {
     Waits(Approval),
     /// It was asked for before.
     Known(Approval),
@@ -167,8 +167,8 @@ impl Approval {
 }
 
 impl Billing {
-    /// Keeps an act that is to wait, unless it is known already. Its number is given here.
-    pub async fn ask_approval(&self, approval: &Approval) -> Result<Asked, BillingError> {
+    /// Stores an act that is to wait, unless it is known already. Assigns its number.
+    pub async fn ask_approval(&self, approval: &Approval) -> Result<AskOutcome, BillingError> {
         let (account, request_id, now) = (&approval.account, &approval.request_id, approval.asked.at);
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
@@ -178,7 +178,7 @@ impl Billing {
         let count = "UPDATE approvals_counter SET last = CASE WHEN last < $1 THEN $1 ELSE last + 1 END WHERE id = 1";
         sqlx::query(count).bind(now.get()).execute(&mut *connection).await?;
         if let Some(known) = find(connection, "account = $1 AND request_id = $2", account, request_id).await? {
-            return Ok(Asked::Known(known));
+            return Ok(AskOutcome::Known(known));
         }
         let waiting = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN account = $2 THEN 1 ELSE 0 END), 0) AS BIGINT), \
                        CAST(COALESCE(SUM(CASE WHEN asked_by = $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
@@ -187,7 +187,7 @@ impl Billing {
         let waiting = waiting.fetch_one(&mut *connection).await?;
         for (place, most) in [(1, MOST_OF_ACCOUNT), (2, MOST_OF_CALLER), (0, MOST)] {
             if waiting.try_get::<i64, _>(place)? >= most {
-                return Ok(Asked::TooMany(most));
+                return Ok(AskOutcome::TooMany(most));
             }
         }
         let counter = sqlx::query("SELECT last FROM approvals_counter WHERE id = 1").fetch_one(&mut *connection).await?;
@@ -205,7 +205,7 @@ impl Billing {
         let act = kept.recorded(act).with_reason(&kept.asked.reason);
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
-        Ok(Asked::Waits(kept))
+        Ok(AskOutcome::Waits(kept))
     }
 
     /// The act of a number.

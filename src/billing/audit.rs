@@ -25,12 +25,12 @@ use domain::time::UnixMillis;
 /// The chain of what no journal tells. Those of partitions have their numbers.
 pub const SERVICE: i64 = -1;
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Outcome {
     #[default]
     Done,
-    /// The caller may not do it, or nobody knows the caller.
+    /// The caller may not do it, or the caller is unknown.
     Refused,
     /// It could not be done.
     Failed,
@@ -57,7 +57,7 @@ impl Outcome {
     }
 }
 
-/// What somebody did, or tried to do.
+/// An act that somebody did, or tried to do.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Act {
     /// When.
@@ -70,7 +70,7 @@ pub struct Act {
     pub action: String,
     /// On which account; empty if on none.
     pub account: String,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// The caller's name for the request.
     pub request_id: String,

@@ -1,4 +1,4 @@
-//! What stands still on its way to paper, and why: drafts that wait, and documents that are held back. For operators,
+//! Documents that are not issued, and why: drafts that wait, and documents that are held back. For operators,
 //! health and metrics.
 
 use sqlx::Row;
@@ -58,7 +58,7 @@ impl WaitsFor {
     }
 }
 
-/// So many documents, the oldest of which was cut then.
+/// A number of documents, and when the oldest of them was cut.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Queue {
     /// How many.
@@ -67,7 +67,7 @@ pub struct Queue {
     pub since: UnixMillis,
 }
 
-/// What stands still.
+/// Documents that are not issued.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Backlog {
     /// Drafts that are not issued yet, by why.
@@ -132,7 +132,7 @@ impl Billing {
         Ok(sqlx::query(sql).bind(now.get()).fetch_one(self.store().pool()).await?.try_get(0)?)
     }
 
-    /// What stands still now.
+    /// Returns what is not issued now.
     pub async fn backlog(&self, now: UnixMillis) -> Result<Backlog, BillingError> {
         let pool = self.store().pool();
         let has_issuer = in_force(&self.issuers(MAIN).await?, self.day_of(now)?).is_some();

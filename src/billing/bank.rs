@@ -24,18 +24,18 @@ pub struct BookedLine {
     pub at: UnixMillis,
 }
 
-/// What a claim comes to.
+/// The result of a claim.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum BookingClaim {
     /// It is tried now.
-    Tried(Try),
+    Tried(BookingAttempt),
     /// It was claimed for another account before.
     Elsewhere(BookedLine),
 }
 
 /// A try to book a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Try {
+pub struct BookingAttempt {
     /// As it was claimed first.
     pub line: BookedLine,
     /// How many tries there were, with this one.
@@ -49,7 +49,7 @@ pub struct Try {
 pub struct OpenInvoice {
     pub number: String,
     pub account: String,
-    /// Whom it is for.
+    /// The recipient.
     pub customer: String,
     /// ISO 4217.
     pub currency: String,
@@ -111,7 +111,7 @@ impl Billing {
     }
 
     /// Claims a line for an account, and counts the try: that it is made is known before it is, so that no other try frees the line meanwhile.
-    pub async fn claim_line(&self, digest: &str, movement: &str, line: &BookedLine, actor: &str) -> Result<Claim, BillingError> {
+    pub async fn claim_line(&self, digest: &str, movement: &str, line: &BookedLine, actor: &str) -> Result<BookingClaim, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         let sql = "INSERT INTO bank_lines (digest, movement, account, invoice, begun_at, tried_at, actor, attempts) \
@@ -132,11 +132,15 @@ impl Billing {
             Some(row) => {
                 let sql = "UPDATE bank_lines SET tried_at = $1 WHERE digest = $2";
                 sqlx::query(sql).bind(line.at.get()).bind(digest.to_owned()).execute(&mut *connection).await?;
-                Claim::Tried(Try { line: read(&row)?, number: row.try_get("attempts")?, last_at: row.instant("tried_at")? })
+                BookingClaim::Tried(BookingAttempt {
+                    line: read(&row)?,
+                    number: row.try_get("attempts")?,
+                    last_at: row.instant("tried_at")?,
+                })
             }
             None => {
                 let query = sqlx::query("SELECT * FROM bank_lines WHERE digest = $1").bind(digest.to_owned());
-                Claim::Elsewhere(read(&query.fetch_one(&mut *connection).await?)?)
+                BookingClaim::Elsewhere(read(&query.fetch_one(&mut *connection).await?)?)
             }
         };
         transaction.commit().await?;
@@ -152,7 +156,7 @@ impl Billing {
     }
 
     /// Frees a line whose try was refused, unless it was tried again meanwhile.
-    pub async fn free_line(&self, digest: &str, tried: &Try) -> Result<(), BillingError> {
+    pub async fn free_line(&self, digest: &str, tried: &BookingAttempt) -> Result<(), BillingError> {
         let sql = "DELETE FROM bank_lines WHERE digest = $1 AND attempts = $2";
         sqlx::query(sql).bind(digest.to_owned()).bind(tried.number).execute(self.store().pool()).await?;
         Ok(())

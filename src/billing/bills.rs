@@ -20,6 +20,6 @@ mod taxes;
 mod unissue;
 
 pub use apply::apply;
-pub use apply::by_hand::{Act, ByHand, Handled};
+pub use apply::by_hand::{Act, ByHand, ByHandOutcome};
 pub use issue::issue;
 pub use unissue::{due_again, end_again, forget, forget_by_hand, is_of_end, issued_of};

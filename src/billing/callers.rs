@@ -71,7 +71,7 @@ pub struct StoredCaller {
 
 /// What came of a caller that was to be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Made {
+pub enum CreateOutcome {
     /// It was made, now or before.
     Applied(Applied),
     /// There is one of that name already.
@@ -82,7 +82,7 @@ pub enum Made {
 
 /// What came of a caller that was to be revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revoked {
+pub enum RevokeOutcome {
     /// It was revoked, now or before.
     Applied(Applied),
     /// There is none of that name.
@@ -91,12 +91,12 @@ pub enum Revoked {
     Needed,
 }
 
-/// Those who are let in, in one state of the store.
+/// The admitted callers, in one state of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LetIn {
+pub struct AdmittedCallers {
     /// Which state it is.
     pub version: i64,
-    /// Who is neither revoked nor expired.
+    /// Callers that are neither revoked nor expired.
     pub callers: Vec<StoredCaller>,
     /// Whether there is, or was, anybody.
     pub is_anybody_known: bool,
@@ -112,7 +112,7 @@ const USED: Table = Table { name: "callers", columns: &[("id", Type::Text), ("la
 
 impl Billing {
     /// Makes a caller, once for each request. One of the same name that is revoked or has expired makes room for it.
-    pub async fn make_caller(&self, caller: &StoredCaller, change: &Change) -> Result<Made, BillingError> {
+    pub async fn make_caller(&self, caller: &StoredCaller, change: &Change) -> Result<CreateOutcome, BillingError> {
         let StoredCaller { kind, name, id, access, created_at, expires_at, .. } = caller;
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
@@ -120,15 +120,15 @@ impl Billing {
         count_change(connection).await?;
         let asked = change.asked(&["make", kind.name(), name, access, &expires_at.get().to_string()]);
         if Self::note(connection, "access", &asked, change).await? == Applied::Before {
-            return Ok(Made::Applied(Applied::Before));
+            return Ok(CreateOutcome::Applied(Applied::Before));
         }
         match find(connection, *kind, name).await? {
-            Some(other) if other.is_let_in(*created_at) => return Ok(Made::Taken),
+            Some(other) if other.is_let_in(*created_at) => return Ok(CreateOutcome::Taken),
             _ => {}
         }
         let count = "SELECT CAST(COUNT(*) AS BIGINT) FROM callers WHERE revoked_at = 0 AND (expires_at = 0 OR expires_at > $1)";
         if sqlx::query(count).bind(created_at.get()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? >= MOST {
-            return Ok(Made::TooMany);
+            return Ok(CreateOutcome::TooMany);
         }
         let caller = StoredCaller { created_by: change.actor.clone(), created_for: change.on_behalf_of.clone(), ..caller.clone() };
         put(connection, &caller).await?;
@@ -137,7 +137,7 @@ impl Billing {
         let act = act.with("after", json_of(access)).with("expires_at", expires_at.known().map(UnixMillis::get));
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
-        Ok(Made::Applied(Applied::Now))
+        Ok(CreateOutcome::Applied(Applied::Now))
     }
 
     /// Revokes a caller, once for each request. `may_go` is asked, in the same transaction, with the caller and the others that are let in.
@@ -148,26 +148,28 @@ impl Billing {
         at: UnixMillis,
         change: &Change,
         may_go: impl Fn(&StoredCaller, &[StoredCaller]) -> bool,
-    ) -> Result<Revoked, BillingError> {
+    ) -> Result<RevokeOutcome, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         count_change(connection).await?;
         let mut others = all(connection).await?;
-        let Some(place) = others.iter().position(|other| other.kind == kind && other.name == name) else { return Ok(Revoked::Unknown) };
+        let Some(place) = others.iter().position(|other| other.kind == kind && other.name == name) else {
+            return Ok(RevokeOutcome::Unknown);
+        };
         let found = others.remove(place);
         if Self::note(connection, "access", &change.asked(&["revoke", kind.name(), name]), change).await? == Applied::Before {
-            return Ok(Revoked::Applied(Applied::Before));
+            return Ok(RevokeOutcome::Applied(Applied::Before));
         }
         others.retain(|other| other.is_let_in(at));
         if found.is_let_in(at) && !may_go(&found, &others) {
-            return Ok(Revoked::Needed);
+            return Ok(RevokeOutcome::Needed);
         }
         let sql = "UPDATE callers SET revoked_at = $3 WHERE kind = $1 AND name = $2 AND revoked_at = 0";
         sqlx::query(sql).bind(kind.name()).bind(name.to_owned()).bind(at.get()).execute(&mut *connection).await?;
         let act = Act::of(&format!("access.{}_revoked", kind.name()), change).with("name", name).with("id", found.id);
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act.with("before", json_of(&found.access))]).await?;
         transaction.commit().await?;
-        Ok(Revoked::Applied(Applied::Now))
+        Ok(RevokeOutcome::Applied(Applied::Now))
     }
 
     pub async fn caller(&self, kind: CallerKind, name: &str) -> Result<Option<StoredCaller>, BillingError> {
@@ -195,14 +197,19 @@ impl Billing {
         }
     }
 
-    /// Those who are let in. The version is read first: what comes in between is seen again under its own.
-    pub async fn let_in(&self, now: UnixMillis) -> Result<LetIn, BillingError> {
+    /// Returns the admitted callers. The version is read first: later changes are read again under their own.
+    pub async fn let_in(&self, now: UnixMillis) -> Result<AdmittedCallers, BillingError> {
         let mut connection = self.store().pool().acquire().await?;
         let version = version(&mut connection).await?;
         let all = all(&mut connection).await?;
         let is_anybody_known = !all.is_empty();
         let figures = figures::known(&mut connection, self.store().dialect()).await?;
-        Ok(LetIn { version, callers: all.into_iter().filter(|caller| caller.is_let_in(now)).collect(), is_anybody_known, figures })
+        Ok(AdmittedCallers {
+            version,
+            callers: all.into_iter().filter(|caller| caller.is_let_in(now)).collect(),
+            is_anybody_known,
+            figures,
+        })
     }
 
     /// Notes that keys were used, by their public part.

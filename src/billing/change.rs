@@ -5,7 +5,7 @@ use jiff::civil::Date;
 use domain::origin::Origin;
 use domain::time::UnixMillis;
 
-/// Who asks for a change, and under which name.
+/// The actor of a change, and its request id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The caller's name for it.

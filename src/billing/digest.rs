@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Fields(Sha256);
 
 impl Fields {
-    /// Of something of this name and version.
+    /// Starts the fields of a digest for things of this name and version.
     #[must_use]
     pub fn of(name: &str) -> Self {
         let mut fields = Self(Sha256::new());
@@ -62,7 +62,7 @@ impl DigestSum {
         Ok(Self { count, sum })
     }
 
-    /// Takes in one more.
+    /// Adds one more.
     pub fn add(&mut self, digest: [u8; 32]) {
         self.count += 1;
         let mut carry = 0;

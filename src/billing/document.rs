@@ -15,7 +15,7 @@ use domain::time::UnixMillis;
 /// The languages that documents are written in. The first is that of who has said none.
 pub const LANGUAGES: [&str; 2] = ["en", "de"];
 
-/// What kind of document it is. Each kind has a series of numbers of its own.
+/// The kind of a document. Each kind has a series of numbers of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DocumentKind {
@@ -69,7 +69,7 @@ impl Cause {
     }
 }
 
-/// Who issues documents. A document keeps it as it was on the day of its issue.
+/// The issuer of documents. A document keeps it as it was on the day of its issue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Issuer {
@@ -136,13 +136,13 @@ pub enum Relief {
 /// That an account is charged no tax.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exemption {
-    /// Of what kind.
+    /// Why no tax is charged.
     pub relief: Relief,
     /// Why, as documents say it.
     pub reason: String,
 }
 
-/// Whom a document is for.
+/// The recipient of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Party {
     pub name: String,
@@ -186,7 +186,7 @@ pub struct Item {
     pub last_use: UnixMillis,
 }
 
-/// What moved the balance from one bill's end to the next. `opening + all the others = closing`.
+/// Balance summary: the changes of the balance from one bill's end to the next. `opening + all the others = closing`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Wallet {
     /// The balance after the bill before.
@@ -247,7 +247,7 @@ fn keep<T>(part: &mut Vec<T>, lines: &Range<usize>, before: &mut usize) {
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Document {
-    /// What kind of document it is.
+    /// The kind of the document.
     pub kind: DocumentKind,
     /// Its number, unique and gapless in its series; empty if not issued yet.
     pub number: String,
@@ -257,7 +257,7 @@ pub struct Document {
     /// The account's number of the bill.
     pub bill: u32,
     pub issuer: Issuer,
-    /// Whom it is for.
+    /// The recipient.
     pub customer: Party,
     /// ISO 4217.
     pub currency: String,
@@ -279,7 +279,7 @@ pub struct Document {
     pub items: Vec<Item>,
     /// What was already deducted from a prepaid balance, by item; information.
     pub deducted: Vec<Item>,
-    /// What moved the balance, of a bill with a prepaid part.
+    /// The balance summary of a bill with a prepaid part.
     pub wallet: Option<Wallet>,
     /// Corrections by hand within the bill.
     #[serde(default)]

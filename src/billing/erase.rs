@@ -8,7 +8,7 @@ use super::audit::{self, Act};
 use super::change::{Applied, Change};
 use super::document::Party;
 use super::record::narrow;
-use super::retention::{self, Kept};
+use super::retention::{self, RetainedKind};
 use super::{Billing, BillingError, search};
 use domain::account::ERASED_NAME;
 use domain::entry::{Entry, EntryKind};
@@ -23,7 +23,7 @@ pub fn is_same(stored: &Entry, journal: &Entry) -> bool {
     stored == journal || is_left()
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Erased {
     /// It was erased, now or before.
@@ -44,7 +44,7 @@ const UNSETTLED: [&str; 5] = [
     "SELECT CAST(COUNT(*) AS BIGINT) FROM mails WHERE account = $1 AND state IN ('waiting', 'sending', 'deferred')",
 ];
 
-/// What is erased of an account, but for names within settings and audit records.
+/// The columns that are erased of an account, but for names within settings and audit records.
 const ERASE: [&str; 22] = [
     "UPDATE entries SET description = '', attributes = '', reason = '' WHERE account = $1",
     "UPDATE lost_entries SET description = '', attributes = '', reason = '' WHERE account = $1",
@@ -92,7 +92,7 @@ impl Billing {
         let dialect = self.store().dialect();
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        for what in Kept::ALL {
+        for what in RetainedKind::ALL {
             retention::lock(connection, what).await?;
         }
         if Self::note(connection, &format!("erasing {account}"), &change.asked(&["erase"]), change).await? == Applied::Before {

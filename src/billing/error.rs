@@ -5,7 +5,7 @@ use std::sync::Arc;
 /// Why the billing store gave no answer, or no good one.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BillingError {
-    /// The store does not answer. What was written may or may not be kept; a step is repeated without harm.
+    /// The store is unavailable. What was written may or may not be kept; repeating a step is harmless.
     #[error("the billing store is unavailable: {0}")]
     Unavailable(Arc<str>),
     /// There is no such thing.
@@ -16,7 +16,7 @@ pub enum BillingError {
     Invalid {
         /// Which.
         field: &'static str,
-        /// What is wrong, and what would be right.
+        /// The error, and what would be right.
         problem: String,
     },
     /// It is another ledger's.
@@ -34,7 +34,7 @@ pub enum BillingError {
 pub(super) const NO_CONNECTION: &str = "there was no connection to it in time";
 
 impl BillingError {
-    /// The store does not answer.
+    /// The store is unavailable.
     pub fn unavailable(reason: impl std::fmt::Display) -> Self {
         Self::Unavailable(reason.to_string().into())
     }

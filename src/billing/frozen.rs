@@ -1,4 +1,4 @@
-//! What a document gets in words when it is issued, and keeps: the parties, the tax, the time zone.
+//! Texts that a document gets at its issue, and keeps: the parties, the tax, the time zone.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::tax::TaxRate;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
-/// What is frozen in words.
+/// Texts that a document keeps from its issue.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Frozen {
     /// Empty: it was issued when there was only one.

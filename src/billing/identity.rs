@@ -70,7 +70,7 @@ impl Billing {
     }
 
     /// Refuses the ledger as it was before it was restored with another number of partitions, also if it has that number again: the entries
-    /// since then lie behind those of all partitions until then. Of a partition that does not answer, nothing is said.
+    /// since then lie behind those of all partitions until then. Partitions that do not reply are left out.
     pub async fn check_is_current(&self, ledger: &Ledger) -> Result<(), BillingError> {
         let behind = Layouts::read(self.store().pool()).await?.behind();
         if behind == 0 {

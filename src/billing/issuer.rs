@@ -42,7 +42,7 @@ pub struct Dated<T> {
 /// A rate of tax.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CategoryRate {
-    /// Of which charges; `None` for all whose category has no rate of its own.
+    /// The category of charges; `None` for all that have no rate of their own.
     pub category: Option<Category>,
     pub rate: TaxRate,
 }
@@ -110,7 +110,7 @@ impl Billing {
         self.change(setting, change, query).await
     }
 
-    /// Who issues documents, by the day from which on.
+    /// The issuers of documents, by the day from which on.
     pub async fn issuers(&self, id: &str) -> Result<Vec<Dated<Issuer>>, BillingError> {
         issuers(&mut *self.store().pool().acquire().await?, id).await
     }

@@ -1,4 +1,4 @@
-//! What documents call items: a list of names by code and language, kept in the billing store for each issuer.
+//! Item names by code and language, kept in the billing store for each issuer.
 //!
 //! A name holds for documents that are issued from then on; issued ones keep theirs.
 
@@ -59,7 +59,7 @@ impl Billing {
         self.change(setting, change, query.bind(name.name.clone())).await
     }
 
-    /// Takes away what an item is called in a language; whether it was called anything does not matter.
+    /// Removes the name of an item in a language, if it had one.
     pub async fn delete_item(&self, issuer: &str, item: &str, language: &str, change: &Change) -> Result<Applied, BillingError> {
         let query = sqlx::query("DELETE FROM item_names WHERE issuer = $1 AND item = $2 AND language = $3");
         let query = query.bind(issuer.to_owned()).bind(item.to_owned()).bind(language.to_owned());

@@ -58,7 +58,7 @@ impl Layout {
         self.last.iter().map(|last| last - self.behind).sum()
     }
 
-    /// What makes numbers of the sequences of a partition that no other entry has, nor any of a later layout.
+    /// Maps the sequences of a partition to numbers that no other entry has, nor any of a later layout.
     #[must_use]
     pub fn renumbering(&self, partition: u16) -> Renumbering {
         let before = self.last.iter().take(usize::from(partition));
@@ -130,13 +130,13 @@ impl Layouts {
         layout.map_or(sequence, |layout| layout.renumbering(partition).of(sequence))
     }
 
-    /// How many partitions there were at most, if there are so many now.
+    /// The largest number of partitions that there ever was, given the current one.
     #[must_use]
     pub fn most_partitions(&self, now: u16) -> u16 {
         self.former.iter().map(Layout::partitions).max().unwrap_or(0).max(now)
     }
 
-    /// What lies between and beside the entries of all partitions that there ever were, if there are so many now. Those of now have no end.
+    /// What lies between and beside the entries of all partitions that there ever were, given the current number. Those of now have no end.
     #[must_use]
     pub fn holes(&self, now: u16) -> Vec<Hole> {
         let mut holes = Vec::new();

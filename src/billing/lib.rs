@@ -71,13 +71,13 @@ pub use bills::history::{MonthBill, MonthOfCharges};
 pub use bills::listing::{DocumentFilter, DocumentPage};
 pub use bills::preview::ComingDocument;
 pub use bills::receivables::{AccountReceivables, Allocation, Reopened};
-pub use bills::{Act, ByHand, Handled};
+pub use bills::{Act, ByHand, ByHandOutcome};
 pub use document_id::{id_of, name_of};
 pub use error::BillingError;
 pub use position::JournalPosition;
 pub use queries::Places;
 pub use record::Record;
-use series::earlier;
+use series::backfill;
 pub use settings::BillingSettings;
 use store::Store;
 pub use usage::UsageRecord;
@@ -124,7 +124,7 @@ impl Billing {
     pub async fn bring_up_to_date(&self) -> Result<(), BillingError> {
         self.store.migrate().await?;
         allocations::sum_up_earlier(&self.store).await?;
-        earlier::chain(&self.store).await?;
+        backfill::chain(&self.store).await?;
         search::prepare::prepare(&self.store).await
     }
 

@@ -31,14 +31,14 @@ const KEY_BYTES: usize = blake3::KEY_LEN;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DocumentLink {
-    /// What it is called. It opens nothing.
+    /// Its name. It grants no access.
     pub id: String,
     pub document: i64,
     pub number: String,
     pub account: String,
     /// The mail that it was made for; empty if an operator made it.
     pub mail: String,
-    /// Who made it; empty if a mail did.
+    /// The creator; empty if a mail created it.
     pub created_by: String,
     /// When.
     pub created_at: UnixMillis,
@@ -72,7 +72,7 @@ impl DocumentLink {
 
 /// What came of a request for a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LinkAct {
+pub enum LinkOutcome {
     /// It is there: since now, or before.
     Done(Applied, DocumentLink),
     /// As many as may be work already.
@@ -110,8 +110,8 @@ impl LinkKey {
 }
 
 impl Billing {
-    /// Makes a link to an issued document, for so many days.
-    pub async fn create_link(&self, stored: &StoredDocument, days: u16, change: &Change) -> Result<LinkAct, BillingError> {
+    /// Creates a link to an issued document, valid for `days` days.
+    pub async fn create_link(&self, stored: &StoredDocument, days: u16, change: &Change) -> Result<LinkOutcome, BillingError> {
         if !(1..=MOST_LINK_DAYS).contains(&days) {
             return Err(BillingError::Invalid { field: "valid_days", problem: format!("must be at most {MOST_LINK_DAYS}") });
         }
@@ -122,13 +122,13 @@ impl Billing {
         let asked = change.asked(&["link", &days.to_string()]);
         if Self::note(connection, &format!("links of {}", document.number), &asked, change).await? == Applied::Before {
             let link = find(connection, stored.id, Origin::Request(&change.request_id)).await?;
-            return Ok(link.map_or(LinkAct::NotFound, |link| LinkAct::Done(Applied::Before, link)));
+            return Ok(link.map_or(LinkOutcome::NotFound, |link| LinkOutcome::Done(Applied::Before, link)));
         }
         let sql = "SELECT CAST(COUNT(*) AS BIGINT) FROM document_links \
                    WHERE document = $1 AND mail = '' AND revoked_at = 0 AND expires_at > $2";
         let working: i64 = sqlx::query(sql).bind(stored.id).bind(change.at.get()).fetch_one(&mut *connection).await?.try_get(0)?;
         if working >= MOST_LINKS {
-            return Ok(LinkAct::TooMany);
+            return Ok(LinkOutcome::TooMany);
         }
         let link = DocumentLink {
             id: new_id(),
@@ -146,7 +146,7 @@ impl Billing {
         let act = act.with("valid_days", days);
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
-        Ok(LinkAct::Done(Applied::Now, link))
+        Ok(LinkOutcome::Done(Applied::Now, link))
     }
 
     /// The link in a mail about a document: that which an earlier try of the mail had, if it still works; its days begin anew.
@@ -179,14 +179,14 @@ impl Billing {
     }
 
     /// Revokes a link: from now on it opens nothing.
-    pub async fn revoke_link(&self, id: &str, change: &Change) -> Result<LinkAct, BillingError> {
+    pub async fn revoke_link(&self, id: &str, change: &Change) -> Result<LinkOutcome, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        let Some(link) = find_by_id(connection, id).await? else { return Ok(LinkAct::NotFound) };
+        let Some(link) = find_by_id(connection, id).await? else { return Ok(LinkOutcome::NotFound) };
         account_lock::lock(connection, self.store().dialect(), &link.account).await?;
         let asked = change.asked(&["revoke", id]);
         if Self::note(connection, &format!("links of {}", link.number), &asked, change).await? == Applied::Before {
-            return Ok(LinkAct::Done(Applied::Before, link));
+            return Ok(LinkOutcome::Done(Applied::Before, link));
         }
         let sql = "UPDATE document_links SET revoked_at = $1 WHERE id = $2 AND revoked_at = 0";
         sqlx::query(sql).bind(change.at.max(UnixMillis::new(1)).get()).bind(id.to_owned()).execute(&mut *connection).await?;
@@ -194,10 +194,10 @@ impl Billing {
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         let link = find_by_id(connection, id).await?;
         transaction.commit().await?;
-        Ok(link.map_or(LinkAct::NotFound, |link| LinkAct::Done(Applied::Now, link)))
+        Ok(link.map_or(LinkOutcome::NotFound, |link| LinkOutcome::Done(Applied::Now, link)))
     }
 
-    /// The link with that id; `None`: there is none.
+    /// The link with that id; `None` if there is none.
     pub async fn link(&self, id: &str) -> Result<Option<DocumentLink>, BillingError> {
         find_by_id(&mut *self.store().pool().acquire().await?, id).await
     }
@@ -219,7 +219,7 @@ impl Billing {
         Ok(is_shown.then_some((link, stored)))
     }
 
-    /// The address of a link; `None`: nobody has said where links are opened.
+    /// The address of a link; `None` if nobody has said where links are opened.
     pub async fn link_url(&self, link: &DocumentLink) -> Result<Option<String>, BillingError> {
         let Some(url) = &self.settings().public_url else { return Ok(None) };
         Ok(self.link_key().await?.token(&link.id).map(|token| format!("{url}/d/{token}")))

@@ -13,13 +13,13 @@ pub const MOST_BYTES: usize = 256 * 1024;
 /// The most pixels along each side.
 pub const MOST_PIXELS: u32 = 2000;
 
-/// What is wrong with a picture.
+/// An error in a picture.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LogoError {
     /// The file.
     #[error("must be at most 256 KiB, and has {0} bytes")]
     TooLarge(usize),
-    /// What is in it.
+    /// Its width and height.
     #[error("must be at most 2,000 x 2,000 pixels, and has {0} x {1}")]
     TooManyPixels(u32, u32),
     /// The kind of file, or its state.

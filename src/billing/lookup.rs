@@ -8,14 +8,14 @@ use domain::outcome::Refusal;
 use domain::rules::originals_of;
 use ledger::{Ledger, LedgerError, Searched};
 
-/// What became of a search.
+/// The result of a lookup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LookedUp {
     /// The command, with what the step asked for.
     Completed(Box<Command>),
     /// There never was such a charge.
     NeverWas,
-    /// Nobody knows it any more.
+    /// It is no longer known.
     NoLongerKnown,
 }
 

@@ -1,4 +1,4 @@
-//! What operators note on an account. Notes stand on no document, and are erased with the customer.
+//! Operators' notes on an account. They stand on no document, and are erased with the customer.
 
 use sqlx::Row;
 use sqlx::any::AnyRow;
@@ -28,7 +28,7 @@ pub struct Note {
 }
 
 /// Where a list of notes goes on: behind this one.
-pub type NotePlace = (UnixMillis, String);
+pub type NoteCursor = (UnixMillis, String);
 
 impl Billing {
     /// Notes something on an account, once for each request.
@@ -75,7 +75,7 @@ impl Billing {
     }
 
     /// Notes on an account, newest first, behind a place.
-    pub async fn notes(&self, account: &str, after: Option<&NotePlace>, count: usize) -> Result<Vec<Note>, BillingError> {
+    pub async fn notes(&self, account: &str, after: Option<&NoteCursor>, count: usize) -> Result<Vec<Note>, BillingError> {
         let sql = "SELECT note, added_at, actor, on_behalf_of, text FROM account_notes \
                    WHERE account = $1 AND (added_at, note) < ($2, $3) ORDER BY added_at DESC, note DESC LIMIT $4";
         let (at, id) = after.cloned().unwrap_or((UnixMillis::MAX, String::new()));

@@ -27,7 +27,7 @@ pub struct Partition {
     pub stopped: Option<Stopped>,
     /// Why its step fails again and again, and since when; `None` if it does not.
     pub failing: Option<Stopped>,
-    /// Who works on it; empty for nobody.
+    /// The owner of the lease; empty for none.
     pub owner: String,
     /// Whether the owner's lease runs.
     pub is_leased: bool,
@@ -35,7 +35,7 @@ pub struct Partition {
     pub closed_until: UnixMillis,
 }
 
-/// Why a partition's aggregation stands still.
+/// Why a partition's aggregation is stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {
     /// What differs.
@@ -148,7 +148,7 @@ pub(super) fn read_position(row: &AnyRow) -> Result<Position, BillingError> {
     })
 }
 
-/// Says that a process is there, and learns who else is: all of them, in an order that is the same for all.
+/// Renews the lease of a process, and returns all live processes, in an order that is the same for all.
 pub async fn be_alive(store: &Store, owner: &str, lease: Millis) -> Result<Vec<String>, BillingError> {
     let now = store.now_sql();
     let mut transaction = store.begin().await?;
@@ -162,7 +162,7 @@ pub async fn be_alive(store: &Store, owner: &str, lease: Millis) -> Result<Vec<S
     rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
 }
 
-/// Says that a process goes: its partitions are free at once.
+/// Ends the lease of a process: its partitions are free at once.
 pub async fn leave(store: &Store, owner: &str) -> Result<(), BillingError> {
     let mut transaction = store.begin().await?;
     sqlx::query("DELETE FROM workers WHERE owner = $1").bind(owner).execute(&mut *transaction).await?;
@@ -182,7 +182,7 @@ pub async fn free_all(store: &Store) -> Result<(), BillingError> {
 
 /// Finds the first partitions that are `wanted`: on PostgreSQL without those that a step has locked, so that nobody waits for its end. On
 /// SQLite nobody writes beside a step: a renewal waits for it, and so does a claim of what has run out meanwhile. A step
-/// prolongs its own lease as it ends, so the one process that the embedded store has loses nothing; of several that share a file, one may
+/// renews its own lease as it ends, so the one process that the embedded store has loses nothing; of several that share a file, one may
 /// take an idle partition over from another, which the fence makes harmless.
 fn unlocked(store: &Store, wanted: &str, count: u16) -> String {
     let lock = if store.dialect() == Dialect::Postgres { "FOR UPDATE SKIP LOCKED" } else { "" };
@@ -224,7 +224,7 @@ pub async fn claim(store: &Store, owner: &str, lease: Millis, partitions: u16) -
     row.as_ref().map(claim).transpose()
 }
 
-/// Gives a partition back.
+/// Releases a partition.
 pub async fn release(store: &Store, partition: u16, fence: i64) -> Result<(), BillingError> {
     let sql = "UPDATE partitions SET owner = '', lease_until = 0 WHERE partition = $1 AND fence = $2";
     sqlx::query(sql).bind(i64::from(partition)).bind(fence).execute(store.pool()).await?;

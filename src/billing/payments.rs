@@ -34,7 +34,7 @@ pub struct PaymentFilter {
 }
 
 /// Where a list of payments goes on: when the last one was received, and its place in the journal.
-pub type PaymentPlace = (UnixMillis, i64);
+pub type PaymentCursor = (UnixMillis, i64);
 
 /// A payment, or a top-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +66,11 @@ pub struct Payment {
     pub reason: String,
     /// How much.
     pub amount: Units,
-    /// What of it pays invoices.
+    /// The part that pays invoices.
     pub allocated: Units,
     /// What of it was taken back.
     pub reversed: Units,
-    /// What of it an operator has set aside.
+    /// The part that an operator has set aside.
     pub set_aside: Units,
 }
 
@@ -89,7 +89,7 @@ pub struct PaymentPart {
     pub reason: String,
 }
 
-/// What took a payment back.
+/// The reversal of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentReversal {
     pub request_id: String,
@@ -109,12 +109,12 @@ pub struct PaymentInFull {
     pub payment: Payment,
     /// What it pays and no longer pays, in order: the first thousand.
     pub parts: Vec<PaymentPart>,
-    /// What took it back, in order: the first thousand.
+    /// The reversals of it, in order: the first thousand.
     pub reversals: Vec<PaymentReversal>,
 }
 
 impl Payment {
-    /// What of it pays no invoice, and was not taken back. In prepaid, charges may have used it up.
+    /// The part that pays no invoice, and was not taken back. In prepaid, charges may have used it up.
     #[must_use]
     pub fn unallocated(&self) -> Units {
         self.amount - self.allocated - self.reversed
@@ -136,7 +136,7 @@ fn select() -> String {
 
 impl Billing {
     /// Payments, those received last first, behind a place.
-    pub async fn payments(&self, filter: &PaymentFilter, after: Option<PaymentPlace>, count: usize) -> Result<Vec<Payment>, BillingError> {
+    pub async fn payments(&self, filter: &PaymentFilter, after: Option<PaymentCursor>, count: usize) -> Result<Vec<Payment>, BillingError> {
         let mut sql = select();
         let (received_at, entry) = after.unwrap_or((UnixMillis::MAX, i64::MAX));
         sql += " AND (credits.received_at, credits.entry) < ($1, $2) AND credits.received_at >= $3 AND credits.received_at < $4";
@@ -168,7 +168,7 @@ impl Billing {
         query.fetch_all(self.store().pool()).await?.iter().map(read).collect()
     }
 
-    /// The payment of an account with that number; `None`: it is not there.
+    /// The payment of an account with that number; `None` if it is not there.
     pub async fn payment_of_sequence(&self, account: &str, sequence: i64) -> Result<Option<PaymentInFull>, BillingError> {
         let sql = "SELECT request_id FROM credits WHERE account = $1 AND sequence = $2";
         let row = sqlx::query(sql).bind(account.to_owned()).bind(sequence).fetch_optional(self.store().pool()).await?;

@@ -22,7 +22,7 @@ impl Position {
     pub const BEGINNING: Position = Position { next_sequence: 1, last_block: [0; 16], last_time: UnixMillis::NONE };
 }
 
-/// The position of the journal that an answer is of: up to which entry of each partition was taken in.
+/// The journal position that a result reflects: the last entry of each partition that was aggregated.
 pub type JournalPosition = Vec<(u16, u64)>;
 
 /// Up to which entry of each partition the journal was taken in.

@@ -6,10 +6,10 @@
 //! Each is recorded, with who did it and why.
 
 pub mod gap;
+mod later_writes;
 pub mod lost;
 pub mod numbering;
 pub mod reapply;
-mod since;
 pub mod torn;
 mod undo;
 
@@ -80,7 +80,7 @@ impl Difference {
     }
 }
 
-/// Who reconciles, why, and when.
+/// A decision to reconcile: who, why, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decision {
     /// Who.
@@ -93,9 +93,9 @@ pub struct Decision {
     pub reapply: bool,
 }
 
-/// What was taken out of SQL.
+/// What was removed from SQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TakenOut {
+pub struct RemovedRecords {
     /// How many entries.
     pub entries: u64,
     /// How many allocations by hand are undone with them.
@@ -137,7 +137,7 @@ impl From<sqlx::Error> for ReconcileError {
 }
 
 impl Billing {
-    /// Looks what differs in each partition.
+    /// Compares each partition.
     pub async fn inspect(&self, ledger: &Ledger) -> Result<Vec<Difference>, ReconcileError> {
         let mut differences = Vec::new();
         for partition in partitions::all(self.store()).await? {
@@ -210,8 +210,8 @@ impl Billing {
         behind(self.store().pool(), difference.partition, common.sequence, i64::try_from(count).unwrap_or(i64::MAX)).await
     }
 
-    /// Takes out of SQL what only SQL has, has the partition go on, and records it.
-    pub async fn accept(&self, difference: &Difference, decision: &Decision) -> Result<TakenOut, ReconcileError> {
+    /// Removes from SQL what only SQL has, lets the partition go on, and records it.
+    pub async fn accept(&self, difference: &Difference, decision: &Decision) -> Result<RemovedRecords, ReconcileError> {
         let partition = difference.partition;
         let Some(common) = difference.common else {
             let next = difference.next_in_sql;
@@ -219,21 +219,8 @@ impl Billing {
         };
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        let done = sqlx::query(
-            "UPDATE partitions SET fence = fence + 1, next_sequence = $1, last_block = $2, last_time = $3, state = 'RUNNING', reason = '', \
-             stopped_at = 0, owner = '', lease_until = 0 WHERE partition = $4 AND fence = $5 AND next_sequence = $6",
-        )
-        .bind(number(common.sequence + 1))
-        .bind(hex(&common.block))
-        .bind(common.time.get())
-        .bind(i64::from(partition))
-        .bind(difference.fence)
-        .bind(number(difference.next_in_sql))
-        .execute(&mut *connection)
-        .await?;
-        if done.rows_affected() != 1 {
-            return Err(ReconcileError::Changed(partition));
-        }
+        let to = Position { next_sequence: common.sequence + 1, last_block: common.block, last_time: common.time };
+        go_on_from(connection, difference, to).await?;
         let id = record(connection, difference, common, decision).await?;
         let lost = difference.next_in_sql - 1 - common.sequence;
         let by_hand = match lost {
@@ -245,8 +232,25 @@ impl Billing {
         let act = act.with("allocations_undone", by_hand);
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
-        Ok(TakenOut { entries: lost, by_hand })
+        Ok(RemovedRecords { entries: lost, by_hand })
     }
+}
+
+/// Lets a partition go on from a position of its journal, unless it was changed since the difference was found.
+async fn go_on_from(connection: &mut AnyConnection, difference: &Difference, to: Position) -> Result<(), ReconcileError> {
+    let done = sqlx::query(
+        "UPDATE partitions SET fence = fence + 1, next_sequence = $1, last_block = $2, last_time = $3, state = 'RUNNING', reason = '', \
+         stopped_at = 0, owner = '', lease_until = 0 WHERE partition = $4 AND fence = $5 AND next_sequence = $6",
+    )
+    .bind(number(to.next_sequence))
+    .bind(hex(&to.last_block))
+    .bind(to.last_time.get())
+    .bind(i64::from(difference.partition))
+    .bind(difference.fence)
+    .bind(number(difference.next_in_sql))
+    .execute(connection)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(ReconcileError::Changed(difference.partition)) }
 }
 
 /// Whether a partition's journal holds the block that SQL has last, and what follows it follows on that block.

@@ -1,8 +1,8 @@
 //! A partition of the ledger rebuilt from the billing store, and the new chain that its journal begins: of a ledger with the partitions that
 //! it had, or with another number of them.
 
-mod alone;
 mod moving;
+mod restoration_lock;
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use super::partitions::Partition;
 use super::position::hex;
 use super::record::{behind, number};
 use super::{Billing, BillingError, partitions};
-use alone::Alone;
 use domain::time::{Millis, UnixMillis};
 use ledger::LedgerId;
 use ledger::model::PartitionState;
 use ledger::rebuild::{Inconsistency, Rebuild};
 use platform::clock::Clock;
+use restoration_lock::RestorationLock;
 
 /// How many entries are read at once.
 const PAGE: i64 = 5_000;
@@ -45,7 +45,7 @@ pub struct Plan {
     layouts: Layouts,
     /// The partitions that it had.
     known: Vec<Partition>,
-    alone: Alone,
+    lock: RestorationLock,
 }
 
 impl Plan {
@@ -59,7 +59,7 @@ impl Plan {
 pub struct Rebuilt {
     /// Its number.
     pub partition: u16,
-    /// What it holds.
+    /// Its content.
     pub partition_state: PartitionState,
     /// How many entries it was rebuilt from.
     pub entries: u64,
@@ -87,14 +87,14 @@ impl Billing {
     /// How the ledger can be restored with that number of partitions; without one, with as many as it had, or that many if it had none.
     /// Refuses a ledger that is still read, so that it is not lost, and one that is being restored already.
     pub async fn plan_restoration(&self, wanted: Option<u16>, or: u16) -> Result<Plan, BillingError> {
-        let alone = Alone::claim(self).await?;
+        let lock = RestorationLock::claim(self).await?;
         self.check_unread().await?;
         let known = partitions::all(self.store()).await?;
         let had = u16::try_from(known.len()).map_err(BillingError::corrupt)?;
         let partitions = wanted.unwrap_or(if had == 0 { or } else { had });
         let layouts = Layouts::read(self.store().pool()).await?;
         if had == 0 || had == partitions {
-            return Ok(Plan { partitions, had: None, layouts, known, alone });
+            return Ok(Plan { partitions, had: None, layouts, known, lock });
         }
         if sqlx::query("SELECT partition FROM gaps LIMIT 1").fetch_optional(self.store().pool()).await?.is_some() {
             let problem = format!(
@@ -105,7 +105,7 @@ impl Billing {
         }
         let last = known.iter().map(|partition| partition.position.next_sequence - 1).collect();
         self.place_accounts(partitions).await?;
-        Ok(Plan { partitions, had: Some(had), layouts: layouts.and(last), known, alone })
+        Ok(Plan { partitions, had: Some(had), layouts: layouts.and(last), known, lock })
     }
 
     /// Rebuilds a partition from all entries of its accounts. Calls `seen` with how many were read.
@@ -187,7 +187,7 @@ impl Billing {
 
     /// Goes on from the new chains of the restored ledger, and from nothing else: a ledger from before is refused if it comes back.
     pub async fn begin_chains(&self, plan: &mut Plan, ledger: LedgerId, chains: &[Chain], act: Act) -> Result<(), BillingError> {
-        plan.alone.check().await?;
+        plan.lock.check().await?;
         let mut transaction = self.store().begin().await?;
         write_id(&mut *transaction, ledger).await?;
         if plan.had.is_some() {

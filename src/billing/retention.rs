@@ -34,7 +34,7 @@ pub struct RetentionSettings {
 
 /// A kind of data that is kept for a limited time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kept {
+pub enum RetainedKind {
     AuditRecords,
     /// Issued documents.
     Documents,
@@ -42,7 +42,7 @@ pub enum Kept {
     EntryDetails,
 }
 
-impl Kept {
+impl RetainedKind {
     pub const ALL: [Self; 3] = [Self::AuditRecords, Self::Documents, Self::EntryDetails];
 
     /// Its name, as it is stored.
@@ -56,10 +56,10 @@ impl Kept {
     }
 }
 
-/// What has come of it, as the aggregator noted it.
+/// The state of a retention term, as the aggregator noted it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetentionStatus {
-    /// Of what: the name of a [`Kept`].
+    /// The kind of data: the name of a [`RetainedKind`].
     pub what: String,
     /// How long it is kept, for people; empty for ever.
     pub term: String,
@@ -75,9 +75,9 @@ pub struct RetentionStatus {
     pub waits_for: String,
 }
 
-/// What would go.
+/// What retention would drop.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Outlook {
+pub struct RetentionPreview {
     /// Of what.
     pub what: &'static str,
     /// How long it is kept, for people; empty for ever.
@@ -97,16 +97,16 @@ pub struct Outlook {
 impl RetentionSettings {
     /// How long it is kept, for people; empty for ever.
     #[must_use]
-    pub fn term(&self, what: Kept) -> String {
+    pub fn term(&self, what: RetainedKind) -> String {
         self.given(what).unwrap_or_default()
     }
 
     /// The same; `None` where nothing was said.
-    pub(crate) fn given(&self, what: Kept) -> Option<String> {
+    pub(crate) fn given(&self, what: RetainedKind) -> Option<String> {
         let (count, unit) = match what {
-            Kept::AuditRecords => (self.audit_days, "day"),
-            Kept::Documents => (self.document_years, "year"),
-            Kept::EntryDetails => (self.entry_detail_days, "day"),
+            RetainedKind::AuditRecords => (self.audit_days, "day"),
+            RetainedKind::Documents => (self.document_years, "year"),
+            RetainedKind::EntryDetails => (self.entry_detail_days, "day"),
         };
         count.map(|count| match count {
             0 => String::new(),
@@ -117,8 +117,13 @@ impl RetentionSettings {
 }
 
 impl Billing {
-    /// What was before this is older than it is to be kept: a day's or a year's beginning in the billing time zone. `None`: for ever.
-    pub fn kept_since(&self, settings: &RetentionSettings, what: Kept, now: UnixMillis) -> Result<Option<UnixMillis>, BillingError> {
+    /// What was before this is older than it is to be kept: a day's or a year's beginning in the billing time zone. `None` means for ever.
+    pub fn kept_since(
+        &self,
+        settings: &RetentionSettings,
+        what: RetainedKind,
+        now: UnixMillis,
+    ) -> Result<Option<UnixMillis>, BillingError> {
         let zone = self.settings().zone()?;
         let begin = |day: &dyn Fn(Date) -> Result<Date, jiff::Error>| {
             let today = Timestamp::from_millisecond(now.get())?.to_zoned(zone.clone()).date();
@@ -126,10 +131,10 @@ impl Billing {
         };
         let days_ago = |days: u16| begin(&|today| today.checked_sub(i64::from(days).days()));
         let since = match what {
-            Kept::AuditRecords => settings.audit_days.filter(|days| *days > 0).map(days_ago),
-            Kept::EntryDetails => settings.entry_detail_days.filter(|days| *days > 0).map(days_ago),
+            RetainedKind::AuditRecords => settings.audit_days.filter(|days| *days > 0).map(days_ago),
+            RetainedKind::EntryDetails => settings.entry_detail_days.filter(|days| *days > 0).map(days_ago),
             // A document of any day of a year is as old as one of its last.
-            Kept::Documents => {
+            RetainedKind::Documents => {
                 let years = settings.document_years.filter(|years| *years > 0);
                 years.map(|years| begin(&|today| today.first_of_year().checked_sub(i64::from(years).years())))
             }
@@ -137,22 +142,22 @@ impl Billing {
         since.transpose().map_err(BillingError::corrupt)
     }
 
-    /// What would go now by these settings. Changes nothing.
-    pub async fn retention_outlook(&self, settings: &RetentionSettings, now: UnixMillis) -> Result<Vec<Outlook>, BillingError> {
-        let mut outlooks = Vec::new();
-        for what in Kept::ALL {
+    /// Returns what retention would drop now by these settings. Changes nothing.
+    pub async fn retention_preview(&self, settings: &RetentionSettings, now: UnixMillis) -> Result<Vec<RetentionPreview>, BillingError> {
+        let mut previews = Vec::new();
+        for what in RetainedKind::ALL {
             let before = self.kept_since(settings, what, now)?;
             let [due, needed, kept, dropped] = match what {
-                Kept::AuditRecords => audit::outlook(self.store(), before).await?,
-                Kept::Documents => documents::outlook(self.store(), before).await?,
-                Kept::EntryDetails => entries::outlook(self.store(), before).await?,
+                RetainedKind::AuditRecords => audit::preview(self.store(), before).await?,
+                RetainedKind::Documents => documents::preview(self.store(), before).await?,
+                RetainedKind::EntryDetails => entries::preview(self.store(), before).await?,
             };
-            outlooks.push(Outlook { what: what.name(), term: settings.term(what), before, due, needed, kept, dropped });
+            previews.push(RetentionPreview { what: what.name(), term: settings.term(what), before, due, needed, kept, dropped });
         }
-        Ok(outlooks)
+        Ok(previews)
     }
 
-    /// What has come of it.
+    /// Returns the state of each term.
     pub async fn retention(&self) -> Result<Vec<RetentionStatus>, BillingError> {
         let sql = "SELECT what, term, kept_since, dropped, last_dropped_at, waits_until, waits_for FROM retention ORDER BY what";
         let rows = sqlx::query(sql).fetch_all(self.store().pool()).await?;
@@ -172,7 +177,7 @@ impl Billing {
 }
 
 /// Notes that what was before an instant has gone.
-pub(crate) async fn note_kept_since(billing: &Billing, what: Kept, before: UnixMillis) -> Result<(), BillingError> {
+pub(crate) async fn note_kept_since(billing: &Billing, what: RetainedKind, before: UnixMillis) -> Result<(), BillingError> {
     let sql = "UPDATE retention SET kept_since = $1 WHERE what = $2";
     sqlx::query(sql).bind(before.get()).bind(what.name()).execute(billing.store().pool()).await?;
     Ok(())
@@ -180,14 +185,14 @@ pub(crate) async fn note_kept_since(billing: &Billing, what: Kept, before: UnixM
 
 /// Keeps others from dropping the same, and from erasing, until the end of the transaction. To be called first in it: what both empty they
 /// lock in orders of their own, which in PostgreSQL would make each wait for the other.
-pub(crate) async fn lock(connection: &mut AnyConnection, what: Kept) -> Result<(), BillingError> {
+pub(crate) async fn lock(connection: &mut AnyConnection, what: RetainedKind) -> Result<(), BillingError> {
     let sql = "UPDATE retention SET dropped = dropped WHERE what = $1";
     sqlx::query(sql).bind(what.name()).execute(connection).await?;
     Ok(())
 }
 
 /// Notes what has gone, in the transaction in which it went.
-async fn note_dropped(connection: &mut AnyConnection, what: Kept, dropped: i64, now: UnixMillis) -> Result<(), BillingError> {
+async fn note_dropped(connection: &mut AnyConnection, what: RetainedKind, dropped: i64, now: UnixMillis) -> Result<(), BillingError> {
     let sql = "INSERT INTO retention (what, term, kept_since, dropped, last_dropped_at) VALUES ($1, '', 0, $2, $3) \
                ON CONFLICT (what) DO UPDATE SET dropped = retention.dropped + excluded.dropped, last_dropped_at = excluded.last_dropped_at";
     sqlx::query(sql).bind(what.name()).bind(dropped).bind(now.get()).execute(connection).await?;
@@ -212,11 +217,11 @@ mod tests {
         let retention = RetentionSettings { audit_days: Some(400), document_years: Some(8), entry_detail_days: None };
         let since = |what, now| billing.kept_since(&retention, what, at(now)).unwrap();
         // In Berlin, 2035 has begun: what was issued before 2027 goes, and nothing of 2027.
-        assert_eq!(since(Kept::Documents, "2034-12-31T23:30:00Z"), Some(at("2026-12-31T23:00:00Z")));
-        assert_eq!(since(Kept::Documents, "2034-12-31T22:30:00Z"), Some(at("2025-12-31T23:00:00Z")));
+        assert_eq!(since(RetainedKind::Documents, "2034-12-31T23:30:00Z"), Some(at("2026-12-31T23:00:00Z")));
+        assert_eq!(since(RetainedKind::Documents, "2034-12-31T22:30:00Z"), Some(at("2025-12-31T23:00:00Z")));
         // 400 days before 5 July 2026, in summer: 31 May 2025, in summer, too.
-        assert_eq!(since(Kept::AuditRecords, "2026-07-05T12:00:00Z"), Some(at("2025-05-30T22:00:00Z")));
-        assert_eq!(billing.kept_since(&RetentionSettings::default(), Kept::Documents, UnixMillis::NONE).unwrap(), None);
-        assert_eq!(retention.term(Kept::AuditRecords), "400 days");
+        assert_eq!(since(RetainedKind::AuditRecords, "2026-07-05T12:00:00Z"), Some(at("2025-05-30T22:00:00Z")));
+        assert_eq!(billing.kept_since(&RetentionSettings::default(), RetainedKind::Documents, UnixMillis::NONE).unwrap(), None);
+        assert_eq!(retention.term(RetainedKind::AuditRecords), "400 days");
     }
 }

@@ -28,7 +28,7 @@ pub enum Review {
     /// As soon as they can be.
     #[default]
     AtOnce,
-    /// So many hours after their bill was cut, or when they are approved.
+    /// This many hours after their bill was cut, or when they are approved.
     AfterHours(u16),
     /// When they are approved.
     OnApproval,

@@ -69,7 +69,7 @@ pub struct Place {
     pub account: String,
 }
 
-/// What was found: places in their order, as far as asked for.
+/// The places found, in their order, as far as asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// The accounts.
@@ -123,7 +123,7 @@ impl Billing {
         count: usize,
     ) -> Result<Found, BillingError> {
         let dialect = self.store().dialect();
-        let wanted = Wanted::new(text, comparison);
+        let wanted = SearchText::new(text, comparison);
         let mut transaction = self.store().begin_reading().await?;
         let connection = &mut *transaction;
         let position = position(connection).await?;
@@ -143,14 +143,14 @@ impl Billing {
     }
 }
 
-/// What is searched for, folded.
-enum Wanted {
+/// The text that is searched for, folded.
+enum SearchText {
     /// Parts that the index knows, and others.
     Parts(Vec<String>, Vec<String>),
     Beginning(String),
 }
 
-impl Wanted {
+impl SearchText {
     fn new(text: &str, comparison: Comparison) -> Self {
         let folded = fold(text);
         let words = folded.split(' ').filter(|word| !word.is_empty()).map(str::to_owned);

@@ -1,15 +1,15 @@
-//! Mail to customers: what is to be sent, and what became of it. Who talks to a mail server is the crate above, `delivery`.
+//! Mail to customers: what is to be sent, and the state of each mail. Who talks to a mail server is the crate above, `delivery`.
 //!
 //! A row of `mails` is written by the transaction that issues a document or takes a payment in ([`outbox`]). A process claims it under a
-//! fence ([`queue`]), says so before the server can have taken it, and writes down what became of it: so each is taken at most once,
+//! fence ([`queue`]), says so before the server can have taken it, and writes down the outcome: so each is taken at most once,
 //! whichever process dies, and what cannot be known is marked unknown. [`place`] keeps a copy of the store from sending again.
 
 pub mod by_hand;
+pub mod copy_guard;
 pub mod documents;
-pub mod look;
 pub mod low_credit;
+pub mod mail_queries;
 pub mod outbox;
-pub mod place;
 pub mod queue;
 pub mod settings;
 pub mod templates;
@@ -82,7 +82,7 @@ named! {
     Failed = "failed",
     /// The server took it, and it came back.
     Bounced = "bounced",
-    /// Nobody knows whether the server took it: an operator decides.
+    /// Unknown whether the server took it: an operator decides.
     Unknown = "unknown",
     /// It is not sent: that is switched off.
     Off = "off",
@@ -95,17 +95,16 @@ pub struct Mail {
     pub id: String,
     /// What it is about.
     pub kind: MailKind,
-    /// Of which document; 0 for none.
+    /// The document; 0 for none.
     pub document: i64,
     /// The number of the document; empty if it is about none.
     pub number: String,
-    /// Of which payment: the account's number of it; 0 for none.
+    /// The payment: the account's number of it; 0 for none.
     pub credit: i64,
-    /// Of which account.
     pub account: String,
     /// To whom; empty if no address was known.
     pub recipient: String,
-    /// What it is sent for: empty if by itself.
+    /// What it is sent for: empty if it is sent automatically.
     pub occasion: String,
     /// What became of it.
     pub state: MailState,

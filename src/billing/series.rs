@@ -3,8 +3,8 @@
 //! A series' row is locked by the first statement of the transaction that numbers, and changed by its last. It keeps the place and the
 //! digest of the last document: the head. [`digest`] says what a digest covers; [`earlier`] chains what was issued before there were any.
 
+pub mod backfill;
 pub mod digest;
-pub mod earlier;
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,10 +13,10 @@ use sqlx::{AnyConnection, Row};
 
 use super::BillingError;
 
-/// What the heads of a partition's allocations are called; the partition follows.
+/// Prefix of the names of heads of a partition's allocations; the partition follows.
 pub const ALLOCATIONS: &str = "allocations/";
 
-/// What the heads of audit records are called; the chain follows.
+/// Prefix of the names of heads of audit records; the chain follows.
 pub const AUDIT: &str = "audit/";
 
 /// The number at a place of a series: its prefix, and at least six digits.
@@ -36,13 +36,13 @@ pub fn place_of(number_text: &str, prefix: &str) -> Option<i64> {
 /// A series whose row this process has locked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// What its numbers begin with.
+    /// Prefix of its numbers.
     pub prefix: String,
     /// The last place that was given.
     pub last_place: i64,
     /// The digest of the last document; empty if there is none.
     pub head: String,
-    /// Whether nobody knows how its numbers go on, so that none is given.
+    /// Whether it is unknown how its numbers go on, so that none is given.
     pub is_held: bool,
     stored_place: i64,
 }
@@ -89,7 +89,7 @@ impl Series {
 /// The last document of a series, or one that was the last when somebody noted it elsewhere: "INV-:INV-000042:9f86d0…".
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Head {
-    /// What the numbers of the series begin with.
+    /// Prefix of the numbers of the series.
     pub series: String,
     pub number: String,
     pub digest: String,

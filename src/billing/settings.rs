@@ -12,11 +12,11 @@ use domain::time::UnixMillis;
 pub struct BillingSettings {
     /// An invoice is to be paid by the end of the day this many days after it was issued.
     pub due_days: u16,
-    /// What the numbers begin with.
+    /// Prefixes of the numbers.
     pub prefixes: NumberPrefixes,
     /// The IANA name of the time zone of dates: the store's billing time zone.
     pub time_zone: String,
-    /// Where customers open links to their documents: a scheme and a host. `None`: there are no links.
+    /// Where customers open links to their documents: a scheme and a host. `None` if there are no links.
     pub public_url: Option<String>,
 }
 
@@ -47,7 +47,7 @@ impl Default for BillingSettings {
     }
 }
 
-/// What the numbers of the three series begin with. Each series counts from 1 without a gap; a new prefix begins a new series.
+/// Prefixes of the numbers of the three series. Each series counts from 1 without a gap; a new prefix begins a new series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NumberPrefixes {
     pub invoice: String,

@@ -7,7 +7,7 @@ use super::backlog::{Backlog, WaitsFor};
 use domain::time::{Millis, UnixMillis};
 use platform::telemetry::metrics;
 
-/// What is known of one partition.
+/// The status of one partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartitionStatus {
     /// Entries that are journaled and not committed yet.
@@ -18,7 +18,7 @@ pub struct PartitionStatus {
     pub committed: u64,
     /// Whether this process works on it.
     pub is_own: bool,
-    /// Why it stands still; `None` if it does not.
+    /// Why it is stopped; `None` if it is not.
     pub stopped: Option<String>,
     /// Why its step fails again and again in this process; `None` if it does not.
     pub failing: Option<String>,
@@ -36,7 +36,7 @@ struct State {
 }
 
 impl State {
-    /// What fails again and again.
+    /// Failures that repeat.
     fn failure(&self) -> Option<String> {
         let failing = self.partitions.iter().find_map(|(number, status)| Some((number, status.failing.as_ref()?)));
         match (failing, &self.issuing_error) {
@@ -54,7 +54,7 @@ impl State {
     }
 }
 
-/// What is known of all partitions. Cheap to clone; all clones are one.
+/// The status of all partitions. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Status(Arc<Mutex<State>>);
 
@@ -94,7 +94,7 @@ impl Status {
         let stopped = state.partitions.iter().find_map(|(number, status)| Some((number, status.stopped.as_ref()?)));
         match (&state.store_error, stopped) {
             (Some(error), _) => Some(error.clone()),
-            (None, Some((number, reason))) => Some(format!("partition {number} stands still: {reason}")),
+            (None, Some((number, reason))) => Some(format!("partition {number} is stopped: {reason}")),
             (None, None) => state.failure().or_else(|| state.waiting_series()),
         }
     }
@@ -105,7 +105,7 @@ impl Status {
         self.state().backlog.warnings()
     }
 
-    /// What waits on its way to paper.
+    /// Documents that are not issued yet.
     pub(super) fn set_backlog(&self, backlog: Backlog, now: UnixMillis) {
         for waits_for in WaitsFor::ALL {
             let queue = backlog.queue(waits_for);
@@ -150,7 +150,7 @@ impl Status {
         status.lag_entries = status.lag_entries.saturating_sub(entries as u64);
     }
 
-    /// A partition stands still.
+    /// Notes that a partition is stopped.
     pub(super) fn stopped(&self, partition: u16, reason: &str) {
         let mut status = self.state().partitions.get(&partition).cloned().unwrap_or_default();
         status.stopped = Some(reason.to_owned());

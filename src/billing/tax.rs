@@ -31,7 +31,7 @@ impl Digits {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaxLine {
     pub rate: TaxRate,
-    /// Of which categories; empty for all.
+    /// The categories; empty for all.
     pub categories: Vec<String>,
     /// What is charged.
     pub gross: Units,

@@ -13,7 +13,7 @@ use crate::store::rows::{Table, Type, Value};
 use crate::{Billing, BillingError};
 use domain::entry::Entry;
 use domain::origin::Origin;
-use platform::telemetry::traces::{MAX_LINKS, Place, Span, are_exported};
+use platform::telemetry::traces::{MAX_LINKS, Span, SpanReference, are_exported};
 
 const TRACES: Table = Table {
     name: "traces",
@@ -28,12 +28,12 @@ const OF_ITEMS: Table = Table {
 };
 
 /// The place of the span that made an entry, if it was recorded.
-fn place_of(entry: &Entry) -> Option<Place> {
+fn place_of(entry: &Entry) -> Option<SpanReference> {
     if entry.metadata.origin.is_empty() {
         return None;
     }
     let Origin { trace_id, span_id, .. } = Origin::read(&entry.metadata.origin);
-    Place::parse(&format!("{trace_id}-{span_id}"))
+    SpanReference::parse(&format!("{trace_id}-{span_id}"))
 }
 
 /// The span of a step, linked to the calls that it takes in; `None` if none of them is traced.
@@ -41,7 +41,7 @@ pub(crate) fn of_step(partition: u16, records: &[Record]) -> Option<Span> {
     if !are_exported() {
         return None;
     }
-    let places: Vec<Place> = records.iter().filter_map(|record| place_of(&record.entry)).take(MAX_LINKS).collect();
+    let places: Vec<SpanReference> = records.iter().filter_map(|record| place_of(&record.entry)).take(MAX_LINKS).collect();
     let span = Span::linked("aggregate", &places)?;
     span.set("tollgate.partition", i64::from(partition));
     span.set("tollgate.batch.size", i64::try_from(records.len()).unwrap_or(i64::MAX));
@@ -79,9 +79,9 @@ impl IssuedSpans {
         let documents: Vec<_> = documents.collect();
         let bills: BTreeSet<(&str, u32)> = documents.iter().map(|(account, bill, ..)| (*account, *bill)).collect();
         let keys: Vec<_> = bills.into_iter().map(|(account, bill)| vec![account.into(), i64::from(bill).into()]).collect();
-        let mut places: HashMap<(String, i64), Vec<Place>> = HashMap::new();
+        let mut places: HashMap<(String, i64), Vec<SpanReference>> = HashMap::new();
         for row in OF_ITEMS.find(connection, dialect, "*", &keys).await? {
-            let place = Place::parse(&row.try_get::<String, _>("place")?);
+            let place = SpanReference::parse(&row.try_get::<String, _>("place")?);
             places.entry((row.try_get("account")?, row.try_get("bill")?)).or_default().extend(place);
         }
         let spans = documents.into_iter().filter_map(|(account, bill, id, kind)| {
@@ -101,11 +101,11 @@ impl IssuedSpans {
 
 impl Billing {
     /// Where a document of an account was issued, if that was traced.
-    pub async fn trace_of_document(&self, account: &str, id: i64) -> Result<Option<Place>, BillingError> {
+    pub async fn trace_of_document(&self, account: &str, id: i64) -> Result<Option<SpanReference>, BillingError> {
         let query = sqlx::query("SELECT place FROM traces WHERE account = $1 AND subject = $2").bind(account.to_owned()).bind(subject(id));
         let row = query.fetch_optional(self.store().pool()).await?;
         let place = row.map(|row| row.try_get::<String, _>(0)).transpose()?;
-        Ok(place.as_deref().and_then(Place::parse))
+        Ok(place.as_deref().and_then(SpanReference::parse))
     }
 }
 
@@ -113,6 +113,6 @@ fn subject(document: i64) -> String {
     format!("document:{document}")
 }
 
-fn row<'a>(account: &'a str, bill: u32, subject: String, place: Place) -> Vec<Value<'a>> {
+fn row<'a>(account: &'a str, bill: u32, subject: String, place: SpanReference) -> Vec<Value<'a>> {
     vec![account.into(), i64::from(bill).into(), subject.into(), place.to_string().into()]
 }

@@ -53,7 +53,7 @@ pub struct UsageRecord {
     pub unit: String,
     /// When it was used.
     pub occurred_at: Option<UnixMillis>,
-    /// What else the caller sent.
+    /// Metadata from the caller.
     pub attributes: Vec<(String, String)>,
     /// The command's name.
     pub request_id: String,

@@ -33,7 +33,7 @@ pub struct StoredUser {
     pub invited: Invited,
 }
 
-/// Who created a sign-in link, and when.
+/// The creator of a sign-in link, and when it was created.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Invited {
     /// When.
@@ -161,7 +161,7 @@ impl UserTables {
         Ok(())
     }
 
-    /// Keeps a user from signing in, or no longer, and returns whether there is one of that name. Its sessions and links end.
+    /// Disables a user, or enables it again, and returns whether there is one of that name. Its sessions and links end.
     pub async fn set_disabled(&self, name: &str, is_disabled: bool) -> Result<bool, BillingError> {
         let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET is_disabled = $2 WHERE name = $1").bind(name.to_owned());
@@ -192,7 +192,7 @@ impl UserTables {
         row.map(|row| Ok(row.try_get(0)?)).transpose()
     }
 
-    /// Takes a link away, and returns whose it was. Of several that try at once, one succeeds.
+    /// Deletes a link, and returns whose it was. Of several that try at once, one succeeds.
     pub async fn take_link(&self, digest: &str, now: UnixMillis) -> Result<Option<String>, BillingError> {
         let query = sqlx::query("DELETE FROM sign_in_links WHERE digest = $1 AND expires_at > $2 RETURNING user_name");
         let row = query.bind(digest.to_owned()).bind(now.get()).fetch_optional(self.0.pool()).await?;

@@ -4,13 +4,13 @@
 //! the journal holds beyond them is replayed on top; then every account of the ledger is compared with its rebuilt self. Charging goes on
 //! meanwhile: an account that moves is looked at again, a few times, with what the journal has got since.
 
+pub mod allocation_heads;
 pub mod audit;
 mod differences;
 mod documents;
 mod dropped;
 mod findings;
 mod holes;
-pub mod kept;
 mod payments;
 mod series;
 
@@ -18,10 +18,10 @@ use std::collections::{BTreeSet, HashSet};
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
 
+use allocation_heads::AllocationHeads;
 use audit::Acts;
 use dropped::Terms;
 pub use findings::{Difference, Findings, Place};
-use kept::AllocationHeads;
 use payments::Credited;
 
 use super::former_entries::{FormerEntries, FormerEntry, Placed};
@@ -65,7 +65,7 @@ impl From<sqlx::Error> for VerifyError {
     }
 }
 
-/// What is being gone through.
+/// The part of the verification that is under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     Entries,

@@ -65,7 +65,7 @@ enum Act {
 
 #[derive(Args, Debug)]
 struct CreateKeyOptions {
-    /// What to call it. The journal names it as the actor.
+    /// Its name, which the journal records as the actor.
     name: String,
     #[command(flatten)]
     grant: GrantOptions,

@@ -17,7 +17,7 @@ use clap::{Args, Subcommand};
 use super::client::{Client, ServerOptions};
 use super::output::Output;
 
-/// What to do, and how to show what came of it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct AccountOptions {
     #[command(subcommand)]
@@ -77,7 +77,6 @@ enum AccountCommand {
     Erase(change::StateOptions),
 }
 
-/// Does it.
 pub async fn run(options: AccountOptions) -> anyhow::Result<ExitCode> {
     let AccountOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

@@ -35,7 +35,7 @@ pub async fn run(options: AggregationOptions) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says in which partitions a step was torn, and which times are ahead of the clock by more than clocks usually are.
+/// Reports in which partitions a step was torn, and which times are ahead of the clock by more than clocks usually are.
 fn warnings(found: &[PartitionAggregation]) {
     for of in found.iter().filter(|of| of.torn_entry > 0) {
         eprintln!(
@@ -45,7 +45,7 @@ fn warnings(found: &[PartitionAggregation]) {
     }
     for of in found.iter().filter(|of| of.ahead_seconds >= 2) {
         eprintln!(
-            "warning: the time of partition {} is {} s ahead of the clock; it stands still until then",
+            "warning: the time of partition {} is {} s ahead of the clock; it does not advance until then",
             of.partition, of.ahead_seconds
         );
     }

@@ -13,7 +13,7 @@ use super::table::{Listing, table, table_of};
 use crate::grpc::v1;
 use v1::approval_service_client::ApprovalServiceClient;
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct ApprovalsOptions {
     #[command(subcommand)]
@@ -70,7 +70,7 @@ struct RejectOptions {
 
 #[derive(Args, Debug)]
 struct SetOptions {
-    /// Of which act.
+    /// The act.
     #[arg(value_enum)]
     act: Act,
     /// In which currency.
@@ -103,7 +103,6 @@ enum Act {
     RaiseLimit,
 }
 
-/// Does it.
 pub async fn run(options: ApprovalsOptions) -> anyhow::Result<ExitCode> {
     let ApprovalsOptions { command, output, server } = options;
     let mut approvals = Client::connect(&server).await?.approvals;

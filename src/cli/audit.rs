@@ -1,4 +1,4 @@
-//! `tollgate audit`: who did what, the last first.
+//! `tollgate audit`: who did what, newest first.
 
 use std::process::ExitCode;
 

@@ -2,7 +2,7 @@
 //! said.
 //!
 //! The order: `setup` creates the accounts, `audit` reads them, `trial` runs the load (its `worker`s send single calls, `unary`, or
-//! batches, `streamed`; closed loop, or open by a `schedule`), `audit` finds out what became of calls without an answer, and compares
+//! batches, `streamed`; closed loop, or open by a `schedule`), `audit` finds out the outcome of calls without an answer, and compares
 //! accounts and `journal` with the `books`; `report` and `plot` show it. Exits with 1 if anything does not agree.
 //!
 //! `ceiling` and `empty_server` (not shown in the help) are what `tests/bench/ceilings` compares the service with.
@@ -75,13 +75,13 @@ enum Tool {
 }
 
 impl BenchOptions {
-    /// Says what does not go together.
+    /// Refuses conflicting settings.
     pub fn validate(&self) -> anyhow::Result<()> {
         if self.tool.is_some() { Ok(()) } else { self.load.validate() }
     }
 }
 
-/// Does what it says.
+/// Executes the command.
 pub fn run(options: BenchOptions) -> anyhow::Result<ExitCode> {
     match options.tool {
         None => load(options.load),

@@ -99,7 +99,7 @@ pub fn presents_credentials() -> bool {
 /// A connection that brings its credentials with every call. Cheap to clone; clones share it.
 pub type Connection = InterceptedService<Channel, Credentials>;
 
-/// What every call presents.
+/// The credentials of every call.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     header: Option<AsciiMetadataValue>,

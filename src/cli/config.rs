@@ -64,7 +64,7 @@ pub fn run(options: &ConfigOptions, file: Option<&PathBuf>) -> anyhow::Result<Ex
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says all that is wrong, a line each.
+/// Describes all that is wrong, a line each.
 fn say_all(problems: impl Iterator<Item = anyhow::Error>) -> anyhow::Result<()> {
     let problems: Vec<String> = problems.map(|problem| format!("{problem:#}")).collect();
     ensure!(problems.is_empty(), "{}", problems.join("\n"));

@@ -1,4 +1,4 @@
-//! `tollgate convert-all`: many accounts to one payment mode, for someone who bills elsewhere, or who moves customers.
+//! `tollgate convert-all`: many accounts to one payment mode, for operators with another billing system, or who move customers.
 //!
 //! Each account is converted under a request id made of the batch's, so the whole may be repeated: what was done stays done. Outcomes of
 //! single accounts go to the standard output; what is shown while it runs, and where it ended, to stderr.

@@ -56,13 +56,13 @@ pub struct DemoOptions {
     /// Exit when all has happened, instead of serving on: 0 if everything came out right.
     #[arg(long)]
     once: bool,
-    /// What is logged to stderr.
+    /// The log filter.
     #[arg(long, env = "TOLLGATE_LOG", default_value = "warn", value_name = "FILTER")]
     log: String,
 }
 
 impl DemoOptions {
-    /// Says what cannot be, before anything is opened.
+    /// Refuses impossible settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         self.serve_options(PathBuf::new()).validate()
     }
@@ -165,7 +165,7 @@ async fn stage(server: &str, clock: Clock) -> anyhow::Result<Stage> {
     Ok(stage)
 }
 
-/// Says how to go on from another terminal.
+/// Prints how to go on from another terminal.
 async fn invite(stage: &Stage, app: &App) -> anyhow::Result<()> {
     let address = app.address();
     let account = stage.customers.last().map_or("", |customer| &customer.id);
@@ -184,7 +184,7 @@ async fn invite(stage: &Stage, app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Lets a manual clock run, for ever.
+/// Advances a manual clock with real time, in a loop.
 async fn run_on(clock: Clock) {
     let (from, started) = (clock.now(), Instant::now());
     let mut ticks = tokio::time::interval(CLOCK_STEP);

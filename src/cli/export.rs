@@ -22,7 +22,7 @@ use crate::grpc::v1::{ExportUsageRequest, ExportUsageResponse, UsageRecord};
 use parquet::ParquetFile;
 use record::{COLUMNS, CloudEvent, Row};
 
-/// What to export, and as what.
+/// The range to export, and the format.
 #[derive(Args, Debug)]
 pub struct ExportOptions {
     /// Only of this account.
@@ -64,7 +64,7 @@ enum Format {
 }
 
 impl ExportOptions {
-    /// Says what cannot be.
+    /// Refuses impossible settings.
     pub fn validate(&self) -> anyhow::Result<()> {
         anyhow::ensure!(!self.for_spreadsheets || self.format == Format::Csv, "--for-spreadsheets needs --format csv");
         anyhow::ensure!(!self.cloudevents || self.format == Format::Ndjson, "--cloudevents needs --format ndjson");

@@ -46,7 +46,7 @@ impl Failure {
         Self { exit_code: UNAVAILABLE, text: text.into(), problem: None }
     }
 
-    /// What a call ended with.
+    /// The result of a call.
     #[must_use]
     pub fn of_call(status: &Status) -> Self {
         let details = status.get_error_details();
@@ -99,7 +99,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// Why ledger and billing store could not be opened: refused, or a store did not answer.
+/// Why ledger and billing store could not be opened: refused, or a store was unavailable.
 #[must_use]
 pub fn stores_failure(error: anyhow::Error) -> Failure {
     let is_no_answer = error.chain().any(|cause| {

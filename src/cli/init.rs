@@ -1,6 +1,6 @@
 //! `tollgate init`: creates a ledger, once. Everything else opens one that is there.
 //!
-//! Exit codes: 0, it was created; 1, it was refused: there is one, or one was lost; 3, a store did not answer.
+//! Exit codes: 0, it was created; 1, it was refused: there is one, or one was lost; 3, a store was unavailable.
 
 use std::process::ExitCode;
 
@@ -16,13 +16,13 @@ pub struct InitOptions {
     /// Where the ledger is to be, and the billing store, which must not know another one.
     #[command(flatten)]
     pub stores: StoresOptions,
-    /// What it is for. `tollgate bench` uses only ledgers that are for it, or named to it.
+    /// Its purpose. `tollgate bench` uses only ledgers that were created for it, or are named to it.
     #[arg(long = "for", value_enum, default_value = "charging", value_name = "PURPOSE")]
     pub purpose: Purpose,
 }
 
 impl InitOptions {
-    /// Says what does not go together, before anything is opened.
+    /// Refuses conflicting settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         self.stores.store.validate()?;
         self.stores.billing.check_is_said(&self.stores.store)

@@ -24,7 +24,7 @@ use crate::grpc::v1::{
 use files::FilesOptions;
 pub use show::{category_name, in_full};
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct InvoiceOptions {
     #[command(subcommand)]
@@ -105,7 +105,7 @@ struct ListOptions {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Kind {
-    /// Has an amount to pay.
+    /// An invoice, with an amount to pay.
     Invoice,
     /// Summarizes what was deducted from a prepaid account.
     Statement,
@@ -113,7 +113,7 @@ enum Kind {
     CreditNote,
 }
 
-/// How far the mail of a document is.
+/// State of the mail of a document.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Sending {
     /// It was never to be sent.
@@ -128,7 +128,7 @@ enum Sending {
     Failed,
     /// It came back.
     Bounced,
-    /// Nobody knows.
+    /// Unknown whether it was sent.
     Unknown,
 }
 
@@ -202,7 +202,6 @@ struct PreviewOptions {
     paper: PaperOptions,
 }
 
-/// Does it.
 pub async fn run(options: InvoiceOptions) -> anyhow::Result<ExitCode> {
     let InvoiceOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

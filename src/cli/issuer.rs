@@ -12,7 +12,7 @@ use super::output::Output;
 use super::table::table;
 use crate::grpc::v1::{GetIssuerRequest, GetIssuerResponse, Issuer, Logo, SetIssuerRequest};
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct IssuerOptions {
     #[command(subcommand)]
@@ -77,7 +77,6 @@ struct SetOptions {
     by_hand: ByHand,
 }
 
-/// Does it.
 pub async fn run(options: IssuerOptions) -> anyhow::Result<ExitCode> {
     let IssuerOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

@@ -10,7 +10,7 @@ use super::output::{Output, day_text};
 use super::table::table;
 use crate::grpc::v1::{GetIssuingRequest, GetIssuingResponse, IssuingReview, SetIssuingRequest};
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct IssuingOptions {
     #[command(subcommand)]
@@ -52,7 +52,6 @@ struct ReviewOptions {
     on_approval: bool,
 }
 
-/// Does it.
 pub async fn run(options: IssuingOptions) -> anyhow::Result<ExitCode> {
     let IssuingOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

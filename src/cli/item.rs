@@ -11,7 +11,7 @@ use super::pages::fetch;
 use super::table::table;
 use crate::grpc::v1::{DeleteItemRequest, ItemName, ListItemsRequest, ListItemsResponse, SetItemRequest};
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct ItemOptions {
     #[command(subcommand)]
@@ -57,7 +57,7 @@ struct DeleteOptions {
     by_hand: ByHand,
 }
 
-/// Does it, and shows the list.
+/// Performs it, and shows the list.
 pub async fn run(options: ItemOptions) -> anyhow::Result<ExitCode> {
     let ItemOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

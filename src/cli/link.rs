@@ -13,7 +13,7 @@ use crate::grpc::v1::{
     RevokeDocumentLinkRequest, RevokeDocumentLinkResponse,
 };
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct LinkOptions {
     #[command(subcommand)]
@@ -54,13 +54,12 @@ struct ListOptions {
 
 #[derive(Args, Debug)]
 struct RevokeOptions {
-    /// What the link is called, as a list shows it.
+    /// The name of the link in lists.
     id: String,
     #[command(flatten)]
     by_hand: ByHand,
 }
 
-/// Does it.
 pub async fn run(options: LinkOptions) -> anyhow::Result<ExitCode> {
     let LinkOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

@@ -1,4 +1,4 @@
-//! `tollgate mail ...`: what became of each mail, and what operators do about it.
+//! `tollgate mail ...`: the state of each mail, and what operators do about it.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -19,7 +19,7 @@ use crate::grpc::v1::{
 /// The largest mail that is read, in bytes.
 const LARGEST: u64 = 2 * 1024 * 1024;
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct MailOptions {
     #[command(subcommand)]
@@ -39,7 +39,7 @@ enum MailCommand {
     Show(ShowOptions),
     /// Hand in a mail that came back, from the standard input: for an alias, or a pipe of the mail server.
     Bounce,
-    /// Decide what becomes of a mail of which nobody knows whether it was sent, or that failed.
+    /// Resolve a mail whose delivery is unknown, or that failed.
     Decide(DecideOptions),
 }
 
@@ -109,7 +109,6 @@ pub struct SendOptions {
     by_hand: ByHand,
 }
 
-/// Does it.
 pub async fn run(options: MailOptions) -> anyhow::Result<ExitCode> {
     let MailOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

@@ -104,7 +104,7 @@ pub fn to_message(at: Timestamp) -> prost_types::Timestamp {
     prost_types::Timestamp { seconds: at.as_second(), nanos: at.subsec_nanosecond() }
 }
 
-/// Says on stderr why a command failed: in words, or for programs as a line of JSON.
+/// Prints to stderr why a command failed: in words, or for programs as a line of JSON.
 pub fn tell(error: &anyhow::Error, output: Output) {
     match output {
         Output::Table => eprintln!("tollgate: {error:#}"),

@@ -12,7 +12,7 @@ use super::pipe::output;
 use crate::cli::failure::explain;
 use crate::grpc::v1::{GetAccountFileRequest, InvoiceForm};
 
-/// What to write a paper as, and where to.
+/// The format of a paper, and where to write it.
 #[derive(Args, Clone, Debug)]
 pub struct PaperOptions {
     /// Write it into a file of this format.

@@ -17,7 +17,7 @@ use crate::grpc::v1::{
     ReverseWriteOffResponse, WriteOffRequest, WriteOffResponse,
 };
 
-/// What to do, and how to show what came of it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct PaymentOptions {
     #[command(subcommand)]
@@ -102,7 +102,6 @@ struct ReverseWriteOffOptions {
     by_hand: ByHandWithReason,
 }
 
-/// Does it.
 pub async fn run(options: PaymentOptions) -> anyhow::Result<ExitCode> {
     let PaymentOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

@@ -1,6 +1,6 @@
 //! `tollgate reconcile`: shows where ledger and billing store differ, and what the ledger has lost, and, if told to, has them go on together.
 //!
-//! Exit codes: 0, nothing differs, or it was reconciled; 1, something differs, or cannot be reconciled so; 3, a store did not answer.
+//! Exit codes: 0, nothing differs, or it was reconciled; 1, something differs, or cannot be reconciled so; 3, a store was unavailable.
 
 use std::process::ExitCode;
 
@@ -12,9 +12,9 @@ use super::table::table;
 use crate::app::Stores;
 use crate::billing::reconcile::lost::{accept_loss, reapply_lost};
 use crate::billing::reconcile::numbering::NextNumber;
-use crate::billing::reconcile::reapply::{Again, Applied, Reapplied, reapply};
+use crate::billing::reconcile::reapply::{Applied, Reapplied, ReapplyTarget, reapply};
 use crate::billing::reconcile::torn::finish_step;
-use crate::billing::reconcile::{Decision, Difference, TakenOut};
+use crate::billing::reconcile::{Decision, Difference, RemovedRecords};
 use crate::billing::words::words;
 use crate::billing::{Billing, Record};
 use crate::config::StoresOptions;
@@ -135,7 +135,7 @@ async fn decide_on_lost(
     options: &ReconcileOptions,
 ) -> anyhow::Result<bool> {
     let decision = decision(options, ledger);
-    let again = Again { billing, ledger, accept_repeats: options.accept_repeats };
+    let again = ReapplyTarget { billing, ledger, accept_repeats: options.accept_repeats };
     let mut is_settled = true;
     for (partition, blocks) in lost {
         if options.reapply {
@@ -164,7 +164,7 @@ fn show_reapplied(reapplied: Vec<Reapplied>) -> bool {
     say!("{done}");
     if is_any_too_old {
         say!(
-            "REQUEST_TOO_OLD: its request id is no longer remembered, so nobody knows whether its client has repeated it. Ask the client, and \
+            "REQUEST_TOO_OLD: its request id is no longer remembered, so it is unknown whether its client has repeated it. Ask the client, and \
              then --reapply --accept-repeats, or --accept-loss"
         );
     }
@@ -328,7 +328,7 @@ async fn reconcile(
     options: &ReconcileOptions,
 ) -> anyhow::Result<ExitCode> {
     for difference in differences {
-        let TakenOut { entries, by_hand } = billing.accept(difference, decision).await?;
+        let RemovedRecords { entries, by_hand } = billing.accept(difference, decision).await?;
         say!("partition {}: {entries} entries were taken out of the billing store; it goes on", difference.partition);
         if by_hand > 0 {
             say!("with them, {by_hand} acts of operators are undone that allocated payments by hand since then: ask for them again");

@@ -1,6 +1,6 @@
 //! `tollgate release-journal`: says that no billing store reads a ledger's journal any more.
 //!
-//! Exit codes: 0, nobody is to read it; 1, it was refused; 3, a store did not answer.
+//! Exit codes: 0, nobody is to read it; 1, it was refused; 3, a store was unavailable.
 
 use std::process::ExitCode;
 
@@ -10,7 +10,7 @@ use super::failure::stores_failure;
 use crate::app;
 use crate::config::StoreOptions;
 
-/// Of which ledger.
+/// The ledger.
 #[derive(Args, Debug)]
 pub struct ReleaseJournalOptions {
     /// Where the ledger is kept.
@@ -19,7 +19,7 @@ pub struct ReleaseJournalOptions {
 }
 
 impl ReleaseJournalOptions {
-    /// Says what does not go together, before anything is opened.
+    /// Refuses conflicting settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.store.redis.is_some(), "a journal on disk is never deleted unread: give --redis");
         self.store.validate()

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::failure::stores_failure;
 use super::output::{Output, print_json};
 use super::table::table_of;
-use crate::app::retention_outlook;
-use crate::billing::retention::Outlook;
+use crate::app::retention_preview;
+use crate::billing::retention::RetentionPreview;
 use crate::config::StoresOptions;
 
 /// What to do, and by which terms.
@@ -36,31 +36,31 @@ enum Act {
 /// Looks, and prints.
 pub async fn run(options: ShowRetentionOptions) -> anyhow::Result<ExitCode> {
     let ShowRetentionOptions { act: Act::Show, stores, output } = options;
-    let outlooks = retention_outlook(&stores).await.map_err(stores_failure)?;
+    let previews = retention_preview(&stores).await.map_err(stores_failure)?;
     match output {
-        Output::Json => print_json(&json!(outlooks.iter().map(as_json).collect::<Vec<_>>())),
-        Output::Table => show(&outlooks),
+        Output::Json => print_json(&json!(previews.iter().map(as_json).collect::<Vec<_>>())),
+        Output::Table => show(&previews),
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn day(outlook: &Outlook) -> Option<String> {
-    outlook.before.and_then(|before| Timestamp::from_millisecond(before.get()).ok()).map(|before| before.to_string())
+fn day(preview: &RetentionPreview) -> Option<String> {
+    preview.before.and_then(|before| Timestamp::from_millisecond(before.get()).ok()).map(|before| before.to_string())
 }
 
-fn as_json(outlook: &Outlook) -> serde_json::Value {
-    let Outlook { what, term, due, needed, kept, dropped, .. } = outlook;
-    json!({ "what": what, "term": term, "before": day(outlook), "due": due, "needed": needed, "kept": kept, "dropped": dropped })
+fn as_json(preview: &RetentionPreview) -> serde_json::Value {
+    let RetentionPreview { what, term, due, needed, kept, dropped, .. } = preview;
+    json!({ "what": what, "term": term, "before": day(preview), "due": due, "needed": needed, "kept": kept, "dropped": dropped })
 }
 
-fn show(outlooks: &[Outlook]) {
+fn show(previews: &[RetentionPreview]) {
     let header = ["what", "kept for", "go if from before", "would go", "older, still needed", "kept", "dropped"];
     let mut table = table_of(&header, 3..header.len());
-    for outlook in outlooks {
-        let term = if outlook.term.is_empty() { "ever" } else { &outlook.term };
-        let Outlook { due, needed, kept, dropped, .. } = outlook;
+    for preview in previews {
+        let term = if preview.term.is_empty() { "ever" } else { &preview.term };
+        let RetentionPreview { due, needed, kept, dropped, .. } = preview;
         let [due, needed, kept, dropped] = [due, needed, kept, dropped].map(ToString::to_string);
-        table.add_row([outlook.what.replace('_', " "), term.to_owned(), day(outlook).unwrap_or_default(), due, needed, kept, dropped]);
+        table.add_row([preview.what.replace('_', " "), term.to_owned(), day(preview).unwrap_or_default(), due, needed, kept, dropped]);
     }
     table.add_row(["entries", "ever", "", "", "", "", ""].map(str::to_owned));
     println!("{table}");

@@ -15,7 +15,7 @@ use crate::grpc::v1::{
     GoOnSendingResponse, SetAccountSendingRequest, SetSendingRequest,
 };
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct SendingOptions {
     #[command(subcommand)]
@@ -54,7 +54,7 @@ struct SetOptions {
     /// Send none.
     #[arg(long)]
     off: bool,
-    /// Whom mail is from: "Nordlicht <billing@nordlicht.example>".
+    /// The sender of mail: "Nordlicht <billing@nordlicht.example>".
     #[arg(long, value_name = "ADDRESS")]
     from: Option<String>,
     /// Where replies go.
@@ -84,7 +84,7 @@ struct SetOptions {
     /// For how many hours a customer is not told so again.
     #[arg(long, value_name = "HOURS")]
     low_credit_hours: Option<i32>,
-    /// Whether what is unknown is sent again by itself.
+    /// Whether mails whose delivery is unknown are sent again automatically.
     #[arg(long, value_name = "true|false")]
     resend_unknown: Option<bool>,
     /// When unpaid invoices are reminded of, in days after the due date, such as "-3,7,14"; "none": never.
@@ -133,7 +133,6 @@ struct GoOnOptions {
     by_hand: ByHandWithReason,
 }
 
-/// Does it.
 pub async fn run(options: SendingOptions) -> anyhow::Result<ExitCode> {
     let SendingOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

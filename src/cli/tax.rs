@@ -14,7 +14,7 @@ use crate::grpc::v1::{
     SetTaxRateRequest, SetTaxTreatmentRequest, TaxRate, TaxTreatment,
 };
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct TaxOptions {
     #[command(subcommand)]
@@ -90,7 +90,6 @@ struct ShowOptions {
     account: String,
 }
 
-/// Does it.
 pub async fn run(options: TaxOptions) -> anyhow::Result<ExitCode> {
     let TaxOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

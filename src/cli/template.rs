@@ -16,7 +16,7 @@ use crate::grpc::v1::{
     MailTemplateVersion, PreviewMailTemplateRequest, PreviewMailTemplateResponse, SetMailTemplateRequest, SetMailTemplateResponse,
 };
 
-/// What to do, and how to show it.
+/// The command, and its output format.
 #[derive(Args, Debug)]
 pub struct TemplateOptions {
     #[command(subcommand)]
@@ -45,7 +45,7 @@ enum TemplateCommand {
 /// Which template.
 #[derive(Args, Clone, Debug)]
 struct NameOptions {
-    /// Of which kind of mail.
+    /// The kind of mail.
     kind: Kind,
     /// In which language.
     #[arg(long, value_name = "CODE", default_value = "en")]
@@ -106,7 +106,6 @@ impl Kind {
     }
 }
 
-/// Does it.
 pub async fn run(options: TemplateOptions) -> anyhow::Result<ExitCode> {
     let TemplateOptions { command, output, server } = options;
     let mut client = Client::connect(&server).await?;

@@ -1,6 +1,6 @@
 //! `tollgate verify`: holds ledger, journal, totals and documents against each other, entry by entry.
 //!
-//! Exit codes: 0, all agree; 1, something differs (or an account moved too fast to be compared); 3, a store did not answer.
+//! Exit codes: 0, all agree; 1, something differs (or an account moved too fast to be compared); 3, a store was unavailable.
 
 use std::path::PathBuf;
 use std::process::ExitCode;

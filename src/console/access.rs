@@ -1,4 +1,4 @@
-//! Lets in who has signed in, by the route's entry in [`super::routes`]: whether it needs that, and which permission; and that each form
+//! Admits signed-in users, by the route's entry in [`super::routes`]: whether it needs that, and which permission; and that each form
 //! holds the session's token. A page is reached only through here, so that none can forget it.
 
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::guard::{MAX_FILE_BYTES, most_bytes};
 use super::locale::Locale;
 use super::navigation::SECOND_FACTOR;
 use super::needs::Needs;
-use super::page::{self, Sent};
+use super::page::{self, SubmittedForm};
 use super::routes::find;
 use super::texts::Language;
 use super::visitor::Visitor;
@@ -25,7 +25,7 @@ use super::{Console, session};
 use platform::lanes::socket::Peer;
 use service::bank::text_of;
 use service::error::Error;
-use service::users::Way;
+use service::users::SignInMethod;
 
 /// How long a page may take to be made.
 const PAGE_LIMIT: Duration = Duration::from_secs(25);
@@ -46,7 +46,7 @@ pub async fn enter(State(console): State<Console>, mut request: Request, next: N
     // A file that is not text cannot be sent once more by a page.
     let is_sent_again = |fields: &&Fields| fields.is_ticked("request") && fields.are_text();
     let fields = request.extensions().get::<Fields>().filter(is_sent_again);
-    let sent = fields.map(|fields| Sent { path: uri.path().to_owned(), fields: fields.clone() });
+    let sent = fields.map(|fields| SubmittedForm { path: uri.path().to_owned(), fields: fields.clone() });
     let response = match let_in {
         Ok(()) => timeout(PAGE_LIMIT, next.run(request)).await.unwrap_or_else(|_| Failure::too_slow().into_response()),
         Err(failure) if failure.is_not_signed_in() => return to_sign_in(&request),
@@ -60,7 +60,7 @@ pub async fn enter(State(console): State<Console>, mut request: Request, next: N
     }
 }
 
-/// Who has signed in, if anybody has.
+/// The signed-in user, if there is one.
 async fn visitor(console: &Console, headers: &HeaderMap, uri: &Uri, accepted: Language) -> Result<Option<Visitor>, Failure> {
     let Some(secret) = session::secret(&console.site, headers) else { return Ok(None) };
     if uri.path().starts_with("/assets/") {
@@ -70,7 +70,7 @@ async fn visitor(console: &Console, headers: &HeaderMap, uri: &Uri, accepted: La
     let language = Language::named(&found.language).unwrap_or(accepted);
     let path = uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
     let locale = Locale::new(language, console.use_cases.clock().zone());
-    let lacks_second_factor = console.signing_in.requires_second_factor && !found.has_second_factor && found.way != Way::Provider;
+    let lacks_second_factor = console.signing_in.requires_second_factor && !found.has_second_factor && found.way != SignInMethod::Provider;
     let (principal, way, has_billing) = (found.principal, found.way, console.has_billing);
     Ok(Some(Visitor { principal, way, lacks_second_factor, locale, path, has_billing, address: None, secret }))
 }

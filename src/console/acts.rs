@@ -1,6 +1,6 @@
-//! What can be done with an organization: who may, when there is a button for it, and the command that its form makes.
+//! Actions on an organization: who may, when there is a button for it, and the command that its form makes.
 
-use super::fields::{Fields, Reader, Sign, Wrong};
+use super::fields::{FieldError, FieldReader, Fields, Sign};
 use super::locale::Locale;
 use super::visitor::Visitor;
 use access::Permission;
@@ -77,7 +77,7 @@ impl Act {
         }
     }
 
-    /// What it needs.
+    /// The permission that it needs.
     #[must_use]
     pub const fn permission(self) -> Permission {
         match self {
@@ -138,8 +138,8 @@ impl Act {
     }
 
     /// The command of its form.
-    pub fn command(self, account: &str, fields: &Fields, locale: &Locale) -> Result<Command, Vec<Wrong>> {
-        let mut reader = Reader::new(fields, locale);
+    pub fn command(self, account: &str, fields: &Fields, locale: &Locale) -> Result<Command, Vec<FieldError>> {
+        let mut reader = FieldReader::new(fields, locale);
         let request = reader.request();
         let reason = match self.is_reason_needed() {
             true => reader.text("reason"),
@@ -159,7 +159,7 @@ impl Act {
         Ok(Command { account: account.to_owned(), request_id, first_sent_at, currency: None, action, metadata })
     }
 
-    fn action(self, reader: &mut Reader) -> Action {
+    fn action(self, reader: &mut FieldReader) -> Action {
         match self {
             Self::TopUp => Action::TopUp { amount: reader.amount("amount", Sign::Positive) },
             Self::RecordPayment => {
@@ -189,7 +189,7 @@ impl Act {
 }
 
 /// A change of the credit limit, as the form has it.
-pub fn limit(reader: &mut Reader) -> LimitChange {
+pub fn limit(reader: &mut FieldReader) -> LimitChange {
     let permanent = reader.optional_amount("limit", Sign::NotNegative);
     let increased = reader.optional_amount("temporary", Sign::Positive);
     let days = reader.optional_number("days", 1, MOST_DAYS);

@@ -34,7 +34,7 @@ struct Failures {
 pub struct Attempts(Mutex<HashMap<Key, Failures>>);
 
 impl Attempts {
-    /// How long somebody has to wait before the next attempt; `None`: not at all.
+    /// How long somebody has to wait before the next attempt; `None` means not at all.
     #[must_use]
     pub fn wait(&self, user: &str, address: IpAddr) -> Option<Duration> {
         let failures = self.0.lock().unwrap_or_else(PoisonError::into_inner);

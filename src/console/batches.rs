@@ -31,9 +31,9 @@ pub enum Chosen {
     Filter(String, Option<Currency>),
 }
 
-/// What is to be done with each.
+/// The conversion of each.
 #[derive(Clone, Debug)]
-pub struct Wish {
+pub struct BatchPlan {
     /// Which organizations.
     pub chosen: Chosen,
     /// The mode to convert to.
@@ -57,7 +57,7 @@ pub struct Batch {
     /// When.
     pub began_at: UnixMillis,
     /// What is to be done.
-    pub wish: Wish,
+    pub plan: BatchPlan,
     progress: Mutex<Progress>,
 }
 
@@ -70,15 +70,15 @@ pub struct Progress {
     pub is_running: bool,
     /// Whether all were looked at.
     pub is_over: bool,
-    /// Why it ended before that, if it did by itself.
+    /// The error that ended it before that, if one did.
     pub problem: Option<Error>,
-    /// What became of each so far.
+    /// The results so far.
     pub done: Vec<ConvertedAccount>,
     cursor: Cursor,
     stop: CancellationToken,
 }
 
-/// All that this process keeps.
+/// All batches of this process.
 #[derive(Default)]
 pub struct Batches(Mutex<BTreeMap<String, Arc<Batch>>>);
 
@@ -100,7 +100,7 @@ impl Batches {
         self.all().values().rev().filter(|batch| batch.user == user).cloned().collect()
     }
 
-    /// Keeps one, and forgets the oldest that is not under way; `None`: all are. Of one that is there already, that one is returned.
+    /// Stores one, and forgets the oldest that is not under way; `None` if all are. Of one that is there already, that one is returned.
     pub fn keep(&self, batch: Batch) -> Option<Arc<Batch>> {
         let mut all = self.all();
         if let Some(known) = all.get(&batch.id) {
@@ -119,8 +119,8 @@ impl Batches {
 impl Batch {
     /// One that has not begun.
     #[must_use]
-    pub fn new(id: String, user: String, began_at: UnixMillis, wish: Wish) -> Self {
-        Self { id, user, began_at, wish, progress: Mutex::default() }
+    pub fn new(id: String, user: String, began_at: UnixMillis, plan: BatchPlan) -> Self {
+        Self { id, user, began_at, plan, progress: Mutex::default() }
     }
 
     /// How far it is.
@@ -128,10 +128,10 @@ impl Batch {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How many there are; 0 of a filter, as long as nobody knows.
+    /// How many there are; 0 of a filter, until they are counted.
     #[must_use]
     pub fn total(&self) -> usize {
-        match &self.wish.chosen {
+        match &self.plan.chosen {
             Chosen::List(list) => list.len(),
             Chosen::Filter(..) => 0,
         }
@@ -169,7 +169,7 @@ impl Batch {
             let progress = self.progress();
             (progress.cursor.clone(), progress.stop.clone())
         };
-        let Wish { chosen, mode, limit, is_suggested, allow_unusable, reason } = self.wish.clone();
+        let BatchPlan { chosen, mode, limit, is_suggested, allow_unusable, reason } = self.plan.clone();
         let selection = match chosen {
             Chosen::List(list) => Selection::List(list),
             Chosen::Filter(prefix, currency) => Selection::Filter { prefix, currency },

@@ -32,7 +32,7 @@ pub struct Fields {
 
 /// A field that is wrong: its name, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wrong {
+pub struct FieldError {
     pub field: &'static str,
     /// What would be right, in the reader's language.
     pub text: String,
@@ -66,10 +66,10 @@ pub enum Sign {
 }
 
 /// Reads fields in a language.
-pub struct Reader<'a> {
+pub struct FieldReader<'a> {
     fields: &'a Fields,
     locale: &'a Locale,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
 }
 
 impl Fields {
@@ -153,7 +153,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Fields {
     }
 }
 
-impl<'a> Reader<'a> {
+impl<'a> FieldReader<'a> {
     /// Reads these fields.
     #[must_use]
     pub fn new(fields: &'a Fields, locale: &'a Locale) -> Self {
@@ -163,17 +163,17 @@ impl<'a> Reader<'a> {
     /// Notes that a field is wrong, by the key of a text.
     pub fn refuse(&mut self, field: &'static str, key: &str) {
         let text = self.locale.text(key);
-        self.wrong.push(Wrong { field, text });
+        self.wrong.push(FieldError { field, text });
     }
 
     /// The same by a text with arguments.
     pub fn refuse_with(&mut self, field: &'static str, key: &str, args: &[(&str, &str)]) {
         let text = self.locale.text_with(key, args);
-        self.wrong.push(Wrong { field, text });
+        self.wrong.push(FieldError { field, text });
     }
 
-    /// What is wrong, if anything is.
-    pub fn finish(self) -> Result<(), Vec<Wrong>> {
+    /// Returns the errors, if there are any.
+    pub fn finish(self) -> Result<(), Vec<FieldError>> {
         if self.wrong.is_empty() { Ok(()) } else { Err(self.wrong) }
     }
 
@@ -318,7 +318,7 @@ mod tests {
         let locale = Locale::new(Language::English, jiff::tz::TimeZone::UTC);
         let read = |id: String| {
             let fields = Fields::default().with("request", id);
-            let mut reader = Reader::new(&fields, &locale);
+            let mut reader = FieldReader::new(&fields, &locale);
             let request = reader.request();
             (request.first_sent_at, reader.finish().is_ok())
         };

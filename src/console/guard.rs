@@ -1,4 +1,4 @@
-//! What holds for every request: bounds, the name that the console is called by, no requests of other sites, and the headers that tell
+//! Applied to every request: bounds, the console's host names, no requests of other sites, and the headers that tell
 //! the browser how careful to be.
 
 use std::time::Duration;

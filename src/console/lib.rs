@@ -61,11 +61,11 @@ pub struct Parts {
     pub batches: Batches,
     /// Whether there is a billing store: without it, some pages are not there, and others say so.
     pub has_billing: bool,
-    /// What signing in takes.
+    /// Settings of signing in.
     pub signing_in: SigningIn,
 }
 
-/// What signing in takes.
+/// Settings of signing in.
 #[derive(Clone, Debug, Default)]
 pub struct SigningIn {
     /// Whether everybody must have a second factor.

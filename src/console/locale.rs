@@ -18,7 +18,7 @@ pub struct Locale {
 }
 
 impl Locale {
-    /// Of a language, in a time zone.
+    /// A locale with this language and time zone.
     #[must_use]
     pub fn new(language: Language, zone: TimeZone) -> Self {
         Self { language, zone }

@@ -1,4 +1,4 @@
-//! What a page or a form needs of who opens it.
+//! The permissions that a page or a form needs.
 
 use super::visitor::Visitor;
 use access::Permission;

@@ -14,7 +14,7 @@ use super::texts::Language;
 use super::visitor::Visitor;
 use super::waiting::path_of_waiting;
 
-/// What every page has.
+/// The parts that every page has.
 pub struct Page {
     /// Its heading.
     pub title: String,
@@ -22,7 +22,7 @@ pub struct Page {
     pub section: &'static str,
     /// How texts and amounts are written.
     pub locale: Locale,
-    /// Who has signed in; empty for nobody.
+    /// The signed-in user; empty for none.
     pub user: String,
     /// The token of its forms.
     pub token: String,
@@ -120,7 +120,7 @@ impl Page {
         self.locale.text_with(key, &[("value", &value.to_string())])
     }
 
-    /// Whether a status is worth a word.
+    /// Whether a status is shown.
     #[must_use]
     pub fn is_told(&self, status: &str) -> bool {
         status != "active"
@@ -192,19 +192,19 @@ struct FailurePage<'a> {
     /// Where the act is that was asked for, if that is why; empty if not.
     waits: String,
     /// The form that was sent, to be sent again under the same request id.
-    again: Option<&'a Sent>,
+    again: Option<&'a SubmittedForm>,
 }
 
 /// A form that was sent, and that names its request.
 #[derive(Clone, Debug)]
-pub struct Sent {
+pub struct SubmittedForm {
     /// Where to.
     pub path: String,
     pub fields: Fields,
 }
 
-/// The page that says why there is none. Where it is not known what became of a form, it offers to send the same again.
-pub fn of_failure(failure: &Failure, visitor: Option<&Visitor>, locale: &Locale, sent: Option<&Sent>) -> Response {
+/// The error page. Where it is not known whether a form was processed, it offers to send the same again.
+pub fn of_failure(failure: &Failure, visitor: Option<&Visitor>, locale: &Locale, sent: Option<&SubmittedForm>) -> Response {
     let title = locale.text(failure.title);
     let page = match visitor {
         Some(visitor) => Page::new(visitor, "", title),

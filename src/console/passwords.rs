@@ -30,7 +30,7 @@ impl Default for Passwords {
 }
 
 impl Passwords {
-    /// The hash of a password; `None`: too much is asked at once.
+    /// The hash of a password; `None` if too much is asked at once.
     pub async fn hash(&self, password: &str) -> anyhow::Result<Option<String>> {
         let salt = access::key::secret()?;
         let salt = SaltString::encode_b64(salt.as_bytes().get(..16).unwrap_or_default()).map_err(|error| anyhow!("{error}"))?;
@@ -39,7 +39,7 @@ impl Passwords {
         hashed.transpose().map_err(|error| anyhow!("{error}"))
     }
 
-    /// Whether a password is that of a hash; `None`: too much is asked at once. Of a user that is not there, the same work is done.
+    /// Whether a password is that of a hash; `None` if too much is asked at once. Of a user that is not there, the same work is done.
     pub async fn is(&self, password: &str, hash: Option<&str>) -> Option<bool> {
         // The hash of a password that nobody has: with the parameters of all others.
         const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$Y29uc29sZSBub2JvZHkh$kQ0eY7TDpJ3nD2VvCwBKnUTxIhxXUMXxQmEwRzVlZGk";

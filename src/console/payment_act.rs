@@ -1,4 +1,4 @@
-//! What can be done with a payment, and where its page is.
+//! Actions on a payment, and where its page is.
 
 use domain::money::Units;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -15,7 +15,7 @@ pub enum PaymentAct {
     Allocate,
     /// It no longer pays one.
     TakeOff,
-    /// What is set aside of it pays by itself again.
+    /// What is set aside of it pays automatically again.
     SetFree,
     /// It is taken back.
     Reverse,
@@ -33,7 +33,7 @@ impl PaymentAct {
         }
     }
 
-    /// What it needs.
+    /// The permission that it needs.
     #[must_use]
     pub const fn permission(self) -> Permission {
         match self {

@@ -71,7 +71,7 @@ pub fn kept_away(site: &Site, secret: &str, to: &str) -> Option<HeaderValue> {
     cookie(site, &away_cookie(site), &format!("{secret}~{}", URL_SAFE_NO_PAD.encode(to)), AWAY_SECONDS)
 }
 
-/// What a browser has kept that comes back.
+/// The cookie of a browser that comes back.
 #[must_use]
 pub fn away(site: &Site, headers: &HeaderMap) -> Option<(String, String)> {
     let kept = value(&away_cookie(site), headers)?;

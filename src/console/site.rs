@@ -1,4 +1,4 @@
-//! What the console is called: the addresses that a browser may name, and how it keeps a session.
+//! The console's site: the addresses that a browser may name, and how it keeps a session.
 
 use std::net::SocketAddr;
 
@@ -64,7 +64,7 @@ impl Site {
         host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit())).map_or(host, |(host, _)| host)
     }
 
-    /// What the cookie of a session is called. Cookies know no ports, so that the name does: several consoles may run on one machine.
+    /// The name of the session cookie. Cookies know no ports, so the name includes it: several consoles may run on one machine.
     #[must_use]
     pub fn cookie(&self) -> String {
         if self.is_secure { "__Host-tollgate".to_owned() } else { format!("tollgate-{}", self.port) }

@@ -17,18 +17,18 @@ use domain::money::DecimalAmount;
 use service::context::{Protocol, RequestContext};
 use service::deadline::Deadline;
 use service::error::Error;
-use service::users::Way;
+use service::users::SignInMethod;
 
 /// How long people wait for a page.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Who looks at a page. Made by the access layer, and given to each page that asks for it.
+/// The visitor of a page. Created by the access layer, and passed to each page that asks for it.
 #[derive(Clone)]
 pub struct Visitor {
-    /// Who has signed in.
+    /// The signed-in user.
     pub principal: Arc<Principal>,
     /// By what.
-    pub way: Way,
+    pub way: SignInMethod,
     /// Whether a second factor is required that the visitor has not set up.
     pub lacks_second_factor: bool,
     /// How texts, amounts and dates are written.

@@ -20,7 +20,7 @@ pub struct Report {
 /// How long an id of a mail is.
 const ID: usize = 40;
 
-/// Reads a report. `None`: it is no mail at all.
+/// Reads a report. `None` if it is no mail at all.
 #[must_use]
 pub fn read(raw: &[u8]) -> Option<Report> {
     let message = MessageParser::default().parse(raw)?;

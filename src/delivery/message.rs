@@ -53,7 +53,7 @@ impl From<FormError> for WriteError {
 /// A letter, and the file that goes with it.
 struct Content {
     letter: Letter,
-    /// Of which kind the document is that it is about, if it is about one.
+    /// The kind of the document that it is about, if it is about one.
     document: Option<DocumentKind>,
     file: Option<(String, Vec<u8>)>,
 }

@@ -1,4 +1,4 @@
-//! One mail over one connection, stage by stage: what became of it depends on where it ended.
+//! Sends one mail over one connection, stage by stage: the outcome depends on the stage that failed.
 //!
 //! A server has taken a mail when it has replied to the dot at its end (RFC 5321, 4.2.5). So whatever ends before that dot is written is
 //! tried again; what ends behind it, without a reply, is unknown.
@@ -30,9 +30,9 @@ const DATA_LIMIT: Duration = Duration::from_mins(15);
 /// How many bytes are written at once.
 const CHUNK: usize = 16 * 1024;
 
-/// How a try ended.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum DeliveryOutcome {
     /// The server has taken the mail.
     Taken(String),
     /// The server refuses this mail for good.
@@ -41,13 +41,13 @@ pub enum Ended {
     Later(String),
     /// The server itself is in trouble, and not the mail.
     Trouble(String),
-    /// Nobody knows whether the server has taken it.
+    /// Unknown whether the server has taken it.
     Unknown(String),
     /// The claim is lost: it was not given to the server.
     Lost,
 }
 
-/// Whom a mail is from, and to.
+/// Sender and recipient of a mail.
 #[derive(Clone, Debug)]
 pub struct Envelope {
     /// From.
@@ -114,7 +114,7 @@ impl Server {
             Ok(Connection { connection })
         };
         let limit = CONNECT_LIMIT + REPLY_LIMIT;
-        timeout(limit, work).await.unwrap_or_else(|_| Err("the server does not answer".to_owned()))
+        timeout(limit, work).await.unwrap_or_else(|_| Err("the server does not reply".to_owned()))
     }
 }
 
@@ -124,19 +124,21 @@ impl Connection {
         timeout(CONNECT_LIMIT, self.connection.test_connected()).await.unwrap_or(false)
     }
 
-    /// Gives a mail to the server. `begin` is asked before the server can have it: whether it may.
+    /// Sends a mail to the server. Calls `begin`, which may forbid it, before the server can have it.
     pub async fn deliver<E: std::fmt::Display>(
         &mut self,
         envelope: &Envelope,
         message: &[u8],
         begin: impl AsyncFnOnce() -> Result<bool, E>,
-    ) -> Ended {
+    ) -> DeliveryOutcome {
         let has_eight_bits = self.connection.server_info().supports_feature(Extension::EightBitMime);
         let mail = Mail::new(Some(envelope.from.clone()), mail_parameters(message, has_eight_bits));
         match self.command(mail).await {
             Ok(_) => {}
             // It is about the sender, so about all mail: later, when somebody has looked.
-            Err(Stopped::Refused(reply) | Stopped::Later(reply) | Stopped::Broken(reply)) => return Ended::Trouble(reply),
+            Err(StageFailure::Refused(reply) | StageFailure::Later(reply) | StageFailure::Broken(reply)) => {
+                return DeliveryOutcome::Trouble(reply);
+            }
         }
         match self.command(Rcpt::new(envelope.to.clone(), Vec::<RcptParameter>::new())).await {
             Ok(_) => {}
@@ -148,8 +150,8 @@ impl Connection {
         }
         match begin().await {
             Ok(true) => {}
-            Ok(false) => return Ended::Lost,
-            Err(error) => return Ended::Later(format!("before the mail was given to the server: {error}")),
+            Ok(false) => return DeliveryOutcome::Lost,
+            Err(error) => return DeliveryOutcome::Later(format!("before the mail was given to the server: {error}")),
         }
         // Nothing is left of the iterator once the next bytes are the dot's.
         let is_at_end = Cell::new(false);
@@ -160,22 +162,22 @@ impl Connection {
             chunk
         });
         let given = timeout(DATA_LIMIT, self.connection.message_iter(watched)).await;
-        let broken = |reason: String| if is_at_end.get() { Ended::Unknown(reason) } else { Ended::Later(reason) };
+        let broken = |reason: String| if is_at_end.get() { DeliveryOutcome::Unknown(reason) } else { DeliveryOutcome::Later(reason) };
         match given {
-            Ok(Ok(reply)) => Ended::Taken(text(&reply)),
-            Ok(Err(error)) => match Stopped::of(&error) {
-                Stopped::Broken(reason) => broken(reason),
+            Ok(Ok(reply)) => DeliveryOutcome::Taken(text(&reply)),
+            Ok(Err(error)) => match StageFailure::of(&error) {
+                StageFailure::Broken(reason) => broken(reason),
                 stopped => stopped.into(),
             },
-            Err(_) => broken("the server did not answer in time".to_owned()),
+            Err(_) => broken("the server did not reply in time".to_owned()),
         }
     }
 
-    async fn command(&mut self, command: impl std::fmt::Display) -> Result<Response, Stopped> {
+    async fn command(&mut self, command: impl std::fmt::Display) -> Result<Response, StageFailure> {
         match timeout(REPLY_LIMIT, self.connection.command(command)).await {
             Ok(Ok(reply)) => Ok(reply),
-            Ok(Err(error)) => Err(Stopped::of(&error)),
-            Err(_) => Err(Stopped::Broken("the server did not answer in time".to_owned())),
+            Ok(Err(error)) => Err(StageFailure::of(&error)),
+            Err(_) => Err(StageFailure::Broken("the server did not reply in time".to_owned())),
         }
     }
 }
@@ -184,14 +186,14 @@ fn mail_parameters(message: &[u8], has_eight_bits: bool) -> Vec<MailParameter> {
     if !message.is_ascii() && has_eight_bits { vec![MailParameter::Body(MailBodyParameter::EightBitMime)] } else { Vec::new() }
 }
 
-/// Why a stage was not passed.
-enum Stopped {
+/// Why a stage failed.
+enum StageFailure {
     Refused(String),
     Later(String),
     Broken(String),
 }
 
-impl Stopped {
+impl StageFailure {
     fn of(error: &lettre::transport::smtp::Error) -> Self {
         if error.is_permanent() {
             Self::Refused(said(error))
@@ -203,12 +205,12 @@ impl Stopped {
     }
 }
 
-impl From<Stopped> for Ended {
-    fn from(stopped: Stopped) -> Self {
+impl From<StageFailure> for DeliveryOutcome {
+    fn from(stopped: StageFailure) -> Self {
         match stopped {
-            Stopped::Refused(reply) => Self::Refused(reply),
-            Stopped::Later(reply) => Self::Later(reply),
-            Stopped::Broken(reply) => Self::Later(reply),
+            StageFailure::Refused(reply) => Self::Refused(reply),
+            StageFailure::Later(reply) => Self::Later(reply),
+            StageFailure::Broken(reply) => Self::Later(reply),
         }
     }
 }

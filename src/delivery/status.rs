@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use billing::sending::MailState;
-use billing::sending::queue::Tally;
+use billing::sending::queue::QueueCounts;
 use domain::time::UnixMillis;
 use platform::telemetry::metrics;
 use platform::telemetry::metrics::MailCounts;
@@ -73,7 +73,7 @@ impl Status {
         self.state().is_held = is_held;
     }
 
-    pub(crate) fn set_tally(&self, tally: &Tally, now: UnixMillis) {
+    pub(crate) fn set_tally(&self, tally: &QueueCounts, now: UnixMillis) {
         let waiting = [MailState::Waiting, MailState::Sending, MailState::Deferred].map(|state| tally.count(state)).iter().sum();
         let (unknown, failed) = (tally.count(MailState::Unknown), tally.count(MailState::Failed));
         let oldest_millis = if waiting > 0 { (now - tally.oldest()).max(0) } else { 0 };
@@ -81,7 +81,7 @@ impl Status {
         metrics().mail.set_counts(MailCounts { waiting, failed, bounced, unknown, oldest_millis });
         let mut state = self.state();
         if unknown > state.unknown {
-            tracing::error!(unknown, "nobody knows whether mails were sent: tollgate mail list --state unknown");
+            tracing::error!(unknown, "it is unknown whether mails were sent: see tollgate mail list --state unknown");
         }
         (state.unknown, state.failed) = (unknown, failed);
     }

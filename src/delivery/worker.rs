@@ -1,4 +1,4 @@
-//! The postman: claims what is due, and has it sent, some at once, within its limits.
+//! The mail worker: claims mails that are due, and sends some of them at once, within its limits.
 //!
 //! It runs on a thread of its own; the printing of documents on others. Each mail is a task: it keeps its claim up while it works, and
 //! writes down what came of it. Being killed anywhere loses nothing: see [`billing::sending`].
@@ -13,9 +13,9 @@ use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, interval_at, sleep, sleep_until};
 
 use super::message::{self, WriteError};
-use super::smtp::{Connection, Ended, Server};
+use super::smtp::{Connection, DeliveryOutcome, Server};
 use super::status::Status;
-use billing::sending::queue::Tried;
+use billing::sending::queue::AttemptOutcome;
 use billing::sending::{Mail, domain_of};
 use billing::{Billing, BillingError};
 use domain::time::Millis;
@@ -45,7 +45,7 @@ const LONGEST_WAIT: Duration = Duration::from_hours(4);
 /// For how long a connection that is not used is kept.
 const IDLE_LIMIT: Duration = Duration::from_secs(20);
 
-/// How the postman works.
+/// The limits of the mail worker.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// How long between two mails.
@@ -61,7 +61,7 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Those of the settings.
+    /// The limits of the settings.
     #[must_use]
     pub fn of(options: &SmtpOptions, lease: Duration) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Limits {
 }
 
 /// Sends mail.
-pub struct Postman {
+pub struct MailWorker {
     billing: Billing,
     clock: Clock,
     server: Server,
@@ -112,8 +112,8 @@ impl UnderWay {
     }
 }
 
-impl Postman {
-    /// A postman, who does nothing until he is run.
+impl MailWorker {
+    /// Creates a worker, which does nothing until [`MailWorker::run`].
     #[must_use]
     pub fn new(billing: Billing, clock: Clock, server: Server, limits: Limits, status: Status) -> Self {
         Self { billing, clock, server, limits, status, idle: RefCell::default() }
@@ -121,8 +121,8 @@ impl Postman {
 
     /// Sends until it is told to stop. What is under way then is not waited for: another process goes on with it.
     pub async fn run(self, stopped: watch::Receiver<bool>) {
-        let postman = Rc::new(self);
-        LocalSet::new().run_until(postman.work(stopped)).await;
+        let worker = Rc::new(self);
+        LocalSet::new().run_until(worker.work(stopped)).await;
     }
 
     async fn work(self: Rc<Self>, mut stopped: watch::Receiver<bool>) {
@@ -144,9 +144,9 @@ impl Postman {
                 next_start = Instant::now() + self.limits.gap;
                 under_way.ids.insert(id.clone());
                 *under_way.domains.entry(domain.clone()).or_default() += 1;
-                let postman = Rc::clone(&self);
+                let worker = Rc::clone(&self);
                 under_way.tasks.spawn_local(async move {
-                    postman.send(&id).await;
+                    worker.send(&id).await;
                     (id, domain)
                 });
             }
@@ -191,7 +191,7 @@ impl Postman {
         Ok(is_enabled && !is_held)
     }
 
-    /// Claims a mail, sends it, and writes down what came of it.
+    /// Claims a mail, sends it, and writes down the outcome.
     async fn send(&self, id: &str) {
         let lease = self.limits.lease_millis();
         let mail = match self.billing.claim_mail(id, lease, self.clock.now()).await {
@@ -220,7 +220,7 @@ impl Postman {
         // That the server has it must be written down; where the store is away, until it is there again.
         let mut pause = Duration::from_millis(50);
         while let Err(error) = self.billing.end_mail(&mail, &tried, &detail, self.clock.now()).await {
-            tracing::warn!(%error, "what became of a mail could not be written down, and is tried again");
+            tracing::warn!(%error, "the outcome of a mail could not be recorded, and is tried again");
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_secs(5));
         }
@@ -237,8 +237,8 @@ impl Postman {
         Some(span)
     }
 
-    /// Keeps a claim up, for ever.
-    async fn keep_claim(&self, mail: &Mail) -> Ended {
+    /// Renews a claim, in a loop.
+    async fn keep_claim(&self, mail: &Mail) -> DeliveryOutcome {
         let every = self.limits.lease / 3;
         let mut ticks = interval_at(Instant::now() + every, every);
         loop {
@@ -249,26 +249,26 @@ impl Postman {
         }
     }
 
-    async fn attempt(&self, mail: &Mail) -> Ended {
+    async fn attempt(&self, mail: &Mail) -> DeliveryOutcome {
         let mut connection = match self.connection().await {
             Ok(connection) => connection,
-            Err(reason) => return Ended::Trouble(reason),
+            Err(reason) => return DeliveryOutcome::Trouble(reason),
         };
         let written = match message::write(&self.billing, mail, &self.clock).await {
             Ok(written) => written,
-            Err(WriteError::Billing(error)) => return Ended::Later(error.to_string()),
-            Err(WriteError::Impossible(reason)) => return Ended::Refused(format!("it cannot be written: {reason}")),
+            Err(WriteError::Billing(error)) => return DeliveryOutcome::Later(error.to_string()),
+            Err(WriteError::Impossible(reason)) => return DeliveryOutcome::Refused(format!("it cannot be written: {reason}")),
         };
         let lease = self.limits.lease_millis();
         let begin = async || self.billing.begin_data(mail, lease).await;
         let ended = connection.deliver(&written.envelope, &written.content, begin).await;
-        if matches!(ended, Ended::Taken(_)) {
+        if matches!(ended, DeliveryOutcome::Taken(_)) {
             self.idle.borrow_mut().push((Instant::now(), connection));
         }
         match ended {
-            Ended::Taken(reply) if !written.note.is_empty() => {
+            DeliveryOutcome::Taken(reply) if !written.note.is_empty() => {
                 tracing::warn!(mail = mail.id, note = written.note, "a mail was sent otherwise than it was to be");
-                Ended::Taken(format!("{}; {reply}", written.note))
+                DeliveryOutcome::Taken(format!("{}; {reply}", written.note))
             }
             ended => ended,
         }
@@ -290,29 +290,29 @@ impl Postman {
     }
 
     /// What comes of a try: for the store, for metrics, and for people.
-    fn judge(&self, mail: &Mail, ended: Ended) -> (Option<Tried>, &'static str, String) {
+    fn judge(&self, mail: &Mail, ended: DeliveryOutcome) -> (Option<AttemptOutcome>, &'static str, String) {
         let later = |detail: String| {
             let is_over = self.clock.now() - mail.created_at > GIVE_UP && mail.attempts >= LEAST_TRIES;
             let wait = Millis::try_from(self.limits.wait(mail.attempts).as_millis()).unwrap_or(Millis::MAX);
             if is_over {
-                (Some(Tried::Failed), "failed", format!("given up after 5 days: {detail}"))
+                (Some(AttemptOutcome::Failed), "failed", format!("given up after 5 days: {detail}"))
             } else {
-                (Some(Tried::Later(wait)), "later", detail)
+                (Some(AttemptOutcome::Later(wait)), "later", detail)
             }
         };
         match ended {
-            Ended::Taken(reply) => {
+            DeliveryOutcome::Taken(reply) => {
                 self.status.set_trouble(None);
-                (Some(Tried::Sent), "sent", reply)
+                (Some(AttemptOutcome::Sent), "sent", reply)
             }
-            Ended::Refused(reply) => (Some(Tried::Failed), "failed", reply),
-            Ended::Later(reply) => later(reply),
-            Ended::Trouble(reason) => {
+            DeliveryOutcome::Refused(reply) => (Some(AttemptOutcome::Failed), "failed", reply),
+            DeliveryOutcome::Later(reply) => later(reply),
+            DeliveryOutcome::Trouble(reason) => {
                 self.status.set_trouble(Some(&reason));
                 later(reason)
             }
-            Ended::Unknown(reason) => (Some(Tried::Unknown), "unknown", reason),
-            Ended::Lost => (None, "lost", String::new()),
+            DeliveryOutcome::Unknown(reason) => (Some(AttemptOutcome::Unknown), "unknown", reason),
+            DeliveryOutcome::Lost => (None, "lost", String::new()),
         }
     }
 }

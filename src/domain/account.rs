@@ -1,4 +1,4 @@
-//! What is kept of an account, and what follows from it: the formulas of usable credit.
+//! The account's record, and the formulas of usable credit.
 
 use super::money::{MAX_COMMANDED_UNITS, Units, minor_unit};
 use super::time::UnixMillis;
@@ -22,7 +22,7 @@ pub enum Mode {
 pub enum Status {
     /// Accepts all commands.
     Active = 1,
-    /// Nothing new; what is under way may settle, and credits pass.
+    /// Suspended: refuses new reservations and charges; open reservations settle, and credits are accepted.
     Suspended = 2,
     /// Accepts nothing but being reopened or erased.
     Closed = 3,
@@ -38,7 +38,7 @@ pub enum NonUsageBilling {
     OneByOne = 2,
 }
 
-/// What a charge is for. Only [`Category::Usage`] is always on the monthly bill.
+/// Category of a charge. Only [`Category::Usage`] is always on the monthly bill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Category {
@@ -83,7 +83,7 @@ impl Currency {
         u32::from_be_bytes([0, a, b, c])
     }
 
-    /// The inverse of [`Currency::to_number`]; `None`: it is the number of no code.
+    /// The inverse of [`Currency::to_number`]; `None` if it is the number of no code.
     #[must_use]
     pub fn from_number(number: u32) -> Option<Self> {
         let [0, a, b, c] = number.to_be_bytes() else { return None };
@@ -162,7 +162,7 @@ impl Account {
         if now < self.temporary_until { self.permanent_limit.max(self.temporary_limit) } else { self.permanent_limit }
     }
 
-    /// What the next transaction may cost at most.
+    /// The most that the next transaction may cost.
     ///
     /// Prepaid: `balance + limit - reserved`. Postpaid: `limit + max(0, balance) - unbilled - reserved`, so that an unpaid invoice
     /// (a balance below zero) never reduces it.
@@ -229,10 +229,10 @@ impl Account {
     }
 }
 
-/// What is kept apart from the hot record, because no charge needs it.
+/// Fields kept apart from the hot record, because no charge needs them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
-    /// What people call the customer.
+    /// Name of the customer.
     pub name: String,
     /// Below this usable credit, watchers are warned that credit is low; units. `None` for never.
     pub low_credit_threshold: Option<Units>,
@@ -247,7 +247,7 @@ pub struct Reservation {
     pub account: String,
     /// The `request_id` of the Authorize that made it: its name.
     pub request_id: String,
-    /// What is left of it, in units.
+    /// The remainder, in units.
     pub amount: Units,
     /// When the client must report.
     pub report_by: UnixMillis,

@@ -12,7 +12,7 @@ pub enum GuardedAct {
     WriteOff,
     /// A balance is corrected, up or down.
     Adjust,
-    /// A credit limit is raised: by itself, with a conversion, or of a new account.
+    /// A credit limit is raised: alone, with a conversion, or of a new account.
     RaiseLimit,
 }
 
@@ -57,7 +57,7 @@ impl GuardedAct {
 }
 
 impl Extent {
-    /// How much of it a command is, on an account as it is now; `None`: it raises nothing. An account that is yet to be created has no limit.
+    /// How much of it a command is, on an account as it is now; `None` if it raises nothing. An account that is yet to be created has no limit.
     ///
     /// A limit counts as a whole, not by how much it grows: else many small steps would lead anywhere. A temporary limit is a raise unless
     /// it only lowers or shortens the one that runs.
@@ -79,7 +79,7 @@ impl Extent {
         }
     }
 
-    /// The amount; `None`: all that there is.
+    /// The amount; `None` means all that there is.
     #[must_use]
     pub fn amount(self) -> Option<DecimalAmount> {
         match self {

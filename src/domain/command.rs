@@ -1,4 +1,4 @@
-//! What can be asked of the ledger: one account, one action.
+//! A command to the ledger: one account, one action.
 //!
 //! Its shape was checked at the edge. What needs the account (decimals, currency, state, credit) is checked by [`super::rules`].
 
@@ -25,7 +25,7 @@ pub struct Command {
     pub currency: Option<Currency>,
     /// What to do.
     pub action: Action,
-    /// What the caller sent along, for the journal. The rules never look into it.
+    /// Metadata from the caller, for the journal. The rules never look into it.
     pub metadata: Metadata,
 }
 
@@ -37,7 +37,7 @@ impl Command {
     }
 }
 
-/// What to do with the account.
+/// The action on the account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Look at its credit. Changes nothing.
@@ -157,7 +157,7 @@ pub struct Debit {
     pub excess: ExcessPolicy,
 }
 
-/// What happens with the rest of a reservation after a debit.
+/// Whether the rest of a reservation is kept after a debit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RemainderPolicy {
     /// It is given back, and the reservation is settled.
@@ -199,7 +199,7 @@ impl Reversal {
     }
 }
 
-/// What is known of an earlier entry. But for what was given back, it never changes.
+/// Facts of an earlier entry. But for what was given back, they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OriginalEntry {
     /// The partition's sequence of it.
@@ -215,7 +215,7 @@ pub struct OriginalEntry {
     pub known_until: u64,
 }
 
-/// What is known of a bill that was cut. But for what was refunded, it never changes.
+/// Facts of a bill that was cut. But for what was refunded, they never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OriginalBill {
     /// Its number.
@@ -231,7 +231,7 @@ pub struct OriginalBill {
 /// The settings of a new account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Create {
-    /// What people call the customer.
+    /// Name of the customer.
     pub name: String,
     /// Of all its amounts.
     pub currency: Currency,

@@ -1,4 +1,4 @@
-//! What is recorded: one journal entry for each accepted change.
+//! Journal entries: one for each accepted change.
 
 mod kind;
 
@@ -40,7 +40,7 @@ pub struct Entry {
     pub reserved: Units,
     /// The digest of what was sent; zero for a period close and its rounding. With it, a restored store knows a repetition from a reuse.
     pub fingerprint: Fingerprint,
-    /// What the caller sent along, and what the entry refers to.
+    /// Metadata from the caller, and what the entry refers to.
     pub metadata: Metadata,
     /// The `request_id` of the earlier command that this one refers to; else empty.
     pub refers_to: String,
@@ -99,7 +99,7 @@ pub enum EntryData {
     AmountDueRounded { amount: Units },
     /// A closed account was opened again.
     Reopened,
-    /// What became of an account within a gap that the billing store accepted: no ledger writes it.
+    /// How an account changed within a gap that the billing store accepted: no ledger writes it.
     NotItemized { to_balance: Units, to_unbilled: Units, was_cut: bool, settings: Settings },
     /// The same of its open bill: `amount` of the bill is not itemized.
     NotItemizedUnbilled { amount: Units, to_unbilled: Units, was_cut: bool, settings: Settings },

@@ -1,4 +1,4 @@
-//! What an account becomes by an entry: the only place where entries turn into amounts.
+//! Applies entries to accounts: the only place where entries turn into amounts.
 //!
 //! The rules record an entry and apply it here in one step. Rebuilding a ledger, aggregating and verifying apply the same entries again, so
 //! they cannot come to other amounts.

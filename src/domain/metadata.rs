@@ -3,7 +3,7 @@
 use super::account::Category;
 use super::time::UnixMillis;
 
-/// What a bill, a fraud desk or an auditor needs to know of a change.
+/// Details of a change for billing, fraud checks and audit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Metadata {
     /// What it is for.
@@ -14,7 +14,7 @@ pub struct Metadata {
     pub description: String,
     /// How much of it, as a decimal; empty if not said.
     pub quantity: String,
-    /// Of what (second, byte, message); empty if not said.
+    /// The unit (second, byte, message); empty if not said.
     pub unit: String,
     /// When it happened; information only.
     pub occurred_at: Option<UnixMillis>,

@@ -329,7 +329,7 @@ pub fn format_units(units: Units, decimals: u8, minor_digits: u8) -> String {
     with_formatted(units, decimals, minor_digits, str::to_owned)
 }
 
-/// Gives that text to somebody who needs no string of it.
+/// Passes that text on without allocating a string.
 pub fn with_formatted<T>(units: Units, decimals: u8, minor_digits: u8, take: impl FnOnce(&str) -> T) -> T {
     let (mut digits, mut scale) = (units.0.unsigned_abs(), decimals);
     let minor_unit = 10_u64.checked_pow(u32::from(decimals.saturating_sub(minor_digits)));

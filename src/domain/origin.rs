@@ -5,9 +5,9 @@ use std::fmt;
 /// How a request came.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// "grpc", "http", "console", or "local" for a command on the machine itself; empty if nobody knows.
+    /// "grpc", "http", "console", or "local" for a command on the machine itself; empty if unknown.
     pub protocol: String,
-    /// The caller's address; empty if nobody knows, or there is none.
+    /// The caller's address; empty if unknown, or there is none.
     pub address: String,
     /// The id of the trace that it was part of, in hexadecimal; empty if there was none.
     pub trace_id: String,

@@ -20,7 +20,7 @@ pub struct Decision {
     pub overdraft: Units,
     /// The reservation as it stands after the command, if it is open.
     pub reservation: Option<Grant>,
-    /// What became of the amount to reserve after a report.
+    /// The outcome of the reservation after a report.
     pub reserve: ReserveVerdict,
     /// What the balance moved beyond the amount: a refund of a billed charge is credited in minor units. Signed.
     pub credit_rounding: Units,
@@ -73,7 +73,7 @@ pub enum ReserveVerdict {
     Granted,
     /// There is not enough credit; the reservation is settled.
     Declined {
-        /// What is missing, in units.
+        /// The missing amount, in units.
         shortfall: Units,
     },
     /// The account is suspended; the reservation is settled.
@@ -142,7 +142,7 @@ pub enum Refusal {
     AccountNotClosed = 428,
     /// The store has no memory left. What was decided before is still told.
     StoreFull = 429,
-    /// The accounts of the step have so much due that this one's turn comes with a later step: the command is sent again by itself.
+    /// The accounts of the step have so much due that this one's turn comes with a later step: the batcher sends the command again.
     Deferred = 430,
 }
 
@@ -244,5 +244,5 @@ pub struct Outcome {
     pub now: UnixMillis,
 }
 
-/// What the ledger answers to a command.
+/// The ledger's reply to a command.
 pub type Answer = Result<Outcome, Refusal>;

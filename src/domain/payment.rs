@@ -7,7 +7,7 @@ use super::time::UnixMillis;
 const METHOD: &str = "method";
 const REFERENCE: &str = "reference";
 
-/// What is said of a payment.
+/// Details of a payment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentDetails {
     /// When the money was received; `None` for when the payment was recorded.

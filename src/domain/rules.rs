@@ -48,11 +48,11 @@ pub struct LoadedState<'a> {
     pub account: Option<Account>,
     /// Its profile; needed by an update only.
     pub profile: Option<&'a Profile>,
-    /// What is remembered of the command's own request id.
+    /// The idempotency record of the command's own request id.
     pub request: Option<&'a IdempotencyRecord>,
     /// The open reservation that it names; of an Authorize: one that bears its own name.
     pub reservation: Option<&'a Reservation>,
-    /// What is remembered of the command that it refers to.
+    /// The idempotency record of the command that it refers to.
     pub original: Option<&'a IdempotencyRecord>,
     /// What is kept of what was given back of the entry that it refers to.
     pub given_back: Option<Refunded>,
@@ -64,7 +64,7 @@ pub struct LoadedState<'a> {
     pub next_sequence: u64,
 }
 
-/// What is kept of a request id.
+/// The idempotency record of a request id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IdempotencyRecord {
     /// What was sent.
@@ -85,10 +85,10 @@ pub enum ReservationEnd {
     Released = 2,
 }
 
-/// What a command leads to.
+/// The result of a command, and the writes it needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// What the caller gets.
+    /// The result for the caller.
     pub answer: Answer,
     /// What is written. `None` for nothing at all.
     pub writes: Option<Writes>,

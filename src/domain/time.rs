@@ -25,7 +25,7 @@ impl UnixMillis {
     /// After all others.
     pub const MAX: Self = Self(i64::MAX);
 
-    /// So many milliseconds after the epoch.
+    /// An instant, given in milliseconds after the epoch.
     #[must_use]
     pub const fn new(millis: i64) -> Self {
         Self(millis)

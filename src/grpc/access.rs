@@ -31,7 +31,7 @@ use platform::telemetry::metrics;
 const HEALTH: &str = "/grpc.health.v1.Health/";
 const REFLECTION: &str = "/grpc.reflection.";
 
-/// What each method of the API needs, by its path; `None`: it does not say.
+/// What each method of the API needs, by its path; `None` if it does not say.
 static NEEDED: LazyLock<HashMap<String, Option<Permission>>> = LazyLock::new(|| {
     let option = descriptors().get_extension_by_name("tollgate.v1.permission");
     let needed = |method: &prost_reflect::MethodDescriptor| match method.options().get_extension(option.as_ref()?).as_ref() {
@@ -67,7 +67,7 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
-    /// What the caller gets, when it is time.
+    /// Returns the error for the caller, once it is due.
     pub async fn when_due(self) -> Error {
         if !self.delay.is_zero() {
             tokio::time::sleep(self.delay).await;
@@ -80,7 +80,7 @@ impl Refusal {
 #[derive(Clone)]
 pub struct AccessLayer {
     access: Arc<Access>,
-    /// What records refusals, and by which protocol callers come.
+    /// Records refusals, and by which protocol callers come.
     trail: Option<(AuditTrail, Protocol)>,
 }
 
@@ -91,7 +91,7 @@ impl AccessLayer {
         Self { access, trail: None }
     }
 
-    /// Has refusals recorded.
+    /// Records refusals.
     #[must_use]
     pub fn recorded_by(self, trail: AuditTrail, protocol: Protocol) -> Self {
         Self { trail: Some((trail, protocol)), access: self.access }
@@ -106,7 +106,7 @@ impl AccessLayer {
         trail.refused(Refused { reason: error.reason, what: method, caller, address, account: "", origin });
     }
 
-    /// Lets everybody in, to do everything.
+    /// Admits everybody, with all permissions.
     #[must_use]
     pub fn open() -> Self {
         Self::new(Arc::new(Access::open()))

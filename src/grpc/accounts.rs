@@ -6,7 +6,7 @@ use super::billing::render::positions;
 use super::billing::settings::change;
 use super::call::{command, read as taken, unary};
 use super::v1::account_service_server::AccountService;
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::wire::{accounts as read, filter, listing, render};
 use super::{notes, page_token, pages, v1};
 use crate::billing::change::Applied;
@@ -48,7 +48,7 @@ impl AccountService for Accounts {
 
     async fn get_account(&self, request: Request<v1::GetAccountRequest>) -> Result<Response<v1::GetAccountResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let id = taken(use_cases, request.account_id, Reader::account_id)?;
+            let id = taken(use_cases, request.account_id, FieldReader::account_id)?;
             let account = use_cases.account(context, id).await?;
             Ok(v1::GetAccountResponse { account: Some(listing::account(account)) })
         })

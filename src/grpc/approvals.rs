@@ -8,7 +8,7 @@ use self::rendered::approval;
 use super::billing::settings::change;
 use super::call::{read as taken, unary};
 use super::v1::approval_service_server::ApprovalService;
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::{page_token, pages, v1};
 use crate::billing::approvals::ApprovalFilter;
 use crate::billing::approvals::figures::Figure;
@@ -129,7 +129,7 @@ struct SetFigure {
     change: Change,
 }
 
-fn read_figure(reader: &mut Reader, request: v1::SetApprovalFigureRequest) -> SetFigure {
+fn read_figure(reader: &mut FieldReader, request: v1::SetApprovalFigureRequest) -> SetFigure {
     let v1::SetApprovalFigureRequest { request_id, act, currency_code, above, operator, first_sent_at } = request;
     let act = match reader.choice("act", act) {
         Some(v1::GuardedAct::WriteOff) => GuardedAct::WriteOff,
@@ -153,7 +153,7 @@ fn read_figure(reader: &mut Reader, request: v1::SetApprovalFigureRequest) -> Se
     SetFigure { act, currency, above, change: change(reader, request_id, None, operator, first_sent_at) }
 }
 
-fn approval_id(reader: &mut Reader, text: &str) -> i64 {
+fn approval_id(reader: &mut FieldReader, text: &str) -> i64 {
     text.parse().ok().filter(|id: &i64| *id > 0 && id.to_string() == text).unwrap_or_else(|| {
         reader.refuse("approval_id", "must be the number of an act that was asked for, such as 1795890123456");
         0

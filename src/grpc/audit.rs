@@ -5,10 +5,10 @@ use tonic::{Request, Response, Status};
 
 use super::call::{read as taken, unary};
 use super::v1::audit_service_server::AuditService;
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::wire::render::instant;
 use super::{page_token, pages, v1};
-use crate::billing::audit::list::{AuditFilter, AuditPlace};
+use crate::billing::audit::list::{AuditCursor, AuditFilter};
 use crate::billing::audit::{AuditRecord, Outcome, SERVICE};
 use crate::domain::time::UnixMillis;
 use crate::service::UseCases;
@@ -37,11 +37,11 @@ impl AuditService for Audit {
         unary(&self.use_cases, request, async |use_cases, context, request| {
             let Listing { filter, count, after, query } = taken(use_cases, request, listing)?;
             let AuditPage { records, next } = use_cases.list_audit_records(context, &filter, after, count).await?;
-            let token = |(at, chain, place): AuditPlace| {
+            let token = |(at, chain, place): AuditCursor| {
                 let place = (at.get().cast_unsigned(), (chain.cast_unsigned(), place.cast_unsigned()));
                 page_token::encode(&query.each_ref().map(String::as_str), &place)
             };
-            let places: Vec<AuditPlace> = records.iter().map(|found| (found.act.at, found.chain, found.place)).collect();
+            let places: Vec<AuditCursor> = records.iter().map(|found| (found.act.at, found.chain, found.place)).collect();
             let (records, next) = pages::page(records.into_iter().map(record).collect(), &places, next);
             Ok(v1::ListAuditRecordsResponse { records, next_page_token: next.map(token).unwrap_or_default() })
         })
@@ -53,12 +53,12 @@ impl AuditService for Audit {
 struct Listing {
     filter: AuditFilter,
     count: usize,
-    after: Option<AuditPlace>,
-    /// What page tokens are bound to.
+    after: Option<AuditCursor>,
+    /// The request fields that page tokens are bound to.
     query: [String; 7],
 }
 
-fn listing(reader: &mut Reader, request: v1::ListAuditRecordsRequest) -> Listing {
+fn listing(reader: &mut FieldReader, request: v1::ListAuditRecordsRequest) -> Listing {
     let v1::ListAuditRecordsRequest { account_id, actor, action, outcome, from, to, page_size, page_token: token } = request;
     let query = ["audit".to_owned(), account_id.clone(), actor.clone(), action.clone(), outcome.to_string(), stamp(from), stamp(to)];
     let after: Option<(u64, (u64, u64))> = page_token::read(reader, "page_token", &query.each_ref().map(String::as_str), &token);

@@ -1,8 +1,8 @@
-//! What all methods share: a request is read, given to a use case, and its answer or error written.
+//! Shared by all methods: reads a request, calls a use case, and writes its response or error.
 
 use tonic::{Request, Response, Status};
 
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::{context, status};
 use crate::clock::Clock;
 use crate::domain::command::Command;
@@ -26,7 +26,7 @@ pub async fn unary<Q, A>(
 pub async fn command<Q, A>(
     use_cases: &UseCases,
     request: Request<Q>,
-    read: fn(&mut Reader, Q) -> Command,
+    read: fn(&mut FieldReader, Q) -> Command,
     write: fn(&Decided) -> A,
 ) -> Result<Response<A>, Status> {
     let context = context::of(&request);
@@ -38,13 +38,13 @@ pub async fn command<Q, A>(
 }
 
 /// Reads a request.
-pub fn read<Q, T>(use_cases: &UseCases, request: Q, read: impl FnOnce(&mut Reader, Q) -> T) -> Result<T, Error> {
+pub fn read<Q, T>(use_cases: &UseCases, request: Q, read: impl FnOnce(&mut FieldReader, Q) -> T) -> Result<T, Error> {
     read_by(use_cases.clock(), request, read)
 }
 
 /// Reads a request, by a clock.
-pub fn read_by<Q, T>(clock: &Clock, request: Q, read: impl FnOnce(&mut Reader, Q) -> T) -> Result<T, Error> {
-    let mut reader = Reader::new(clock.now()).with_calendar(clock);
+pub fn read_by<Q, T>(clock: &Clock, request: Q, read: impl FnOnce(&mut FieldReader, Q) -> T) -> Result<T, Error> {
+    let mut reader = FieldReader::new(clock.now()).with_calendar(clock);
     let value = read(&mut reader, request);
     reader.finish(value).map_err(Error::invalid)
 }

@@ -1,11 +1,11 @@
-//! Who may call, beside the access files: requests read, answers written.
+//! Who may call, beside the access files: reads requests, writes responses.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
 use super::billing::settings::change;
 use super::call::read as taken;
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::wire::render::instant;
 use super::{page_token, pages, v1};
 use crate::billing::callers::CallerKind;
@@ -18,13 +18,13 @@ use crate::service::context::RequestContext;
 use crate::service::error::Error;
 use access::file::GrantEntry;
 
-/// What page tokens are bound to.
+/// The request fields that page tokens are bound to.
 const QUERY: [&str; 1] = ["callers"];
 
 /// What stands between kind and name in a page token; no name has it.
 const BETWEEN: char = '\u{1f}';
 
-/// Makes a key.
+/// Creates a key.
 pub async fn create_key(
     use_cases: &UseCases,
     context: &RequestContext,
@@ -53,7 +53,7 @@ pub async fn revoke_key(
     Ok(v1::RevokeKeyResponse { replayed: applied == Applied::Before })
 }
 
-/// Lets in the holders of a certificate.
+/// Admits the holders of a certificate.
 pub async fn grant_certificate(
     use_cases: &UseCases,
     context: &RequestContext,
@@ -68,7 +68,7 @@ pub async fn grant_certificate(
     Ok(v1::GrantCertificateResponse { caller: Some(rendered(caller)), replayed: applied == Applied::Before })
 }
 
-/// Lets them in no longer.
+/// Revokes them.
 pub async fn revoke_certificate(
     use_cases: &UseCases,
     context: &RequestContext,
@@ -102,7 +102,7 @@ pub async fn list(
 }
 
 /// Whether roles, accounts and amounts make sense, the use case says.
-fn read_grant(reader: &mut Reader, grant: Option<v1::Grant>) -> GrantEntry {
+fn read_grant(reader: &mut FieldReader, grant: Option<v1::Grant>) -> GrantEntry {
     if grant.is_none() {
         reader.refuse("grant", "must be given");
     }

@@ -7,7 +7,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::call::{command, read as taken, unary};
 use super::v1::charging_service_server::ChargingService;
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::wire::{charging as read, render};
 use super::{context, status, stream, v1};
 use crate::service::UseCases;
@@ -65,7 +65,7 @@ impl ChargingService for Charging {
         request: Request<v1::GetUsableCreditRequest>,
     ) -> Result<Response<v1::GetUsableCreditResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let account = taken(use_cases, request.account_id, Reader::account_id)?;
+            let account = taken(use_cases, request.account_id, FieldReader::account_id)?;
             Ok(render::usable_credit(&use_cases.observe(context, &account).await?))
         })
         .await
@@ -78,7 +78,7 @@ impl ChargingService for Charging {
         request: Request<v1::WatchUsableCreditRequest>,
     ) -> Result<Response<Self::WatchUsableCreditStream>, Status> {
         let context = context::of(&request);
-        let account = taken(&self.use_cases, request.into_inner().account_id, Reader::account_id).map_err(status::of)?;
+        let account = taken(&self.use_cases, request.into_inner().account_id, FieldReader::account_id).map_err(status::of)?;
         let changes = self.use_cases.watch(context, account).await.map_err(status::of)?;
         Ok(Response::new(Box::pin(changes.map(|change| change.map(render::credit_change).map_err(status::of)))))
     }

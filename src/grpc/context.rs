@@ -11,7 +11,7 @@ use crate::lanes::socket::Peer;
 use crate::service::context::{Protocol, RequestContext, Trace};
 use crate::service::deadline::Deadline;
 use access::Principal;
-use platform::telemetry::traces::Place;
+use platform::telemetry::traces::SpanReference;
 use platform::tls::Certificate;
 
 /// The context of a call.
@@ -33,8 +33,8 @@ pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext 
     let peer = extensions.get::<Peer>();
     let certificate_ends = peer.and_then(|peer| peer.certificate.as_deref()).map(Certificate::ends);
     let of_caller = text("traceparent").and_then(Trace::parse);
-    let trace = match extensions.get::<Place>() {
-        Some(Place { trace_id, span_id }) => Some(Trace::recorded(*trace_id, *span_id, of_caller)),
+    let trace = match extensions.get::<SpanReference>() {
+        Some(SpanReference { trace_id, span_id }) => Some(Trace::recorded(*trace_id, *span_id, of_caller)),
         None => of_caller,
     };
     let context = RequestContext::new(protocol, caller, deadline, trace);

@@ -26,7 +26,7 @@ use crate::lanes::offload::Offload;
 /// All services.
 #[derive(Clone)]
 pub struct Services {
-    /// What most calls are: debits, and streams of charges.
+    /// The most frequent calls: debits, and streams of charges.
     pub debits: Arc<Charging>,
     /// What others are for.
     pub charging: ChargingServiceServer<Charging>,

@@ -35,7 +35,7 @@ pub const PATH: &str = "/tollgate.v1.ChargingService/Debit";
 /// What stands before a message: whether it is compressed, and its length in four bytes.
 const PREFIX_BYTES: usize = 5;
 
-/// Answers a Debit.
+/// Handles a Debit.
 pub async fn call(
     charging: Arc<Charging>,
     mut general: ChargingServiceServer<Charging>,

@@ -19,7 +19,7 @@ use super::approvals::Approvals;
 use super::audit::Audit;
 use super::billing::Bills;
 use super::charging::Charging;
-use super::foreign::Foreign;
+use super::third_party::ThirdPartyService;
 use super::v1::account_service_server::AccountServiceServer;
 use super::v1::admin_service_server::AdminServiceServer;
 use super::v1::approval_service_server::ApprovalServiceServer;
@@ -27,7 +27,7 @@ use super::v1::audit_service_server::AuditServiceServer;
 use super::v1::billing_service_server::BillingServiceServer;
 use super::v1::charging_service_server::ChargingServiceServer;
 
-/// What health covers: the process as a whole, and each service.
+/// The names of the health service: the process as a whole, and each service.
 const NAMES: [&str; 7] = [
     <AdminServiceServer<Admin>>::NAME,
     "",
@@ -66,25 +66,25 @@ impl Health {
         health
     }
 
-    /// Says whether this process serves.
+    /// Sets whether this process serves.
     pub async fn set_serving(&self, is_serving: bool) {
         for name in NAMES {
             self.set(name, is_serving).await;
         }
     }
 
-    /// Says whether an aggregator that is a process of its own does its work; it serves no calls.
+    /// Sets whether an aggregator that is a process of its own does its work; it serves no calls.
     pub async fn set_aggregator(&self, is_good: bool) {
         self.set("", is_good).await;
         self.set_aggregating(is_good).await;
     }
 
-    /// Says whether the aggregation in this process goes on everywhere.
+    /// Sets whether the aggregation in this process goes on everywhere.
     pub async fn set_aggregating(&self, is_aggregating: bool) {
         self.set(AGGREGATION, is_aggregating).await;
     }
 
-    /// Says whether commands are decided in all partitions, and none has lost what was acknowledged.
+    /// Sets whether commands are decided in all partitions, and none has lost what was acknowledged.
     pub async fn set_deciding(&self, is_deciding: bool) {
         self.set(PARTITIONS, is_deciding).await;
     }
@@ -98,7 +98,7 @@ impl Health {
 
     /// Health alone, to be served where nothing else is: any other path is not found, also for those who look at the HTTP status only.
     pub fn router(&self, stopping: CancellationToken) -> axum::Router {
-        let service = Foreign::new(self.service(), stopping, MAX_MESSAGE_BYTES);
+        let service = ThirdPartyService::new(self.service(), stopping, MAX_MESSAGE_BYTES);
         let service = service.map_request(|request: http::Request<axum::body::Body>| request.map(Body::new));
         axum::Router::new().route_service(&format!("/{}/{{*method}}", <HealthServer<HealthService>>::NAME), service)
     }

@@ -17,7 +17,6 @@ pub mod context;
 pub mod dispatch;
 pub mod dynamic;
 pub mod fast_debit;
-pub mod foreign;
 pub mod health;
 mod notes;
 pub mod offloaded;
@@ -25,6 +24,7 @@ pub mod page_token;
 pub mod pages;
 pub mod status;
 pub mod stream;
+pub mod third_party;
 pub mod wire;
 
 pub use proto::v1;
@@ -49,8 +49,8 @@ use audit::Audit;
 use billing::Bills;
 use charging::Charging;
 use dispatch::Services;
-use foreign::Foreign;
 pub use health::Health;
+use third_party::ThirdPartyService;
 use v1::account_service_server::AccountServiceServer;
 use v1::admin_service_server::AdminServiceServer;
 use v1::approval_service_server::ApprovalServiceServer;
@@ -80,13 +80,13 @@ pub fn services(
     let admin = AdminServiceServer::new(Admin::new(use_cases)).max_decoding_message_size(most).accept_compressed(Gzip);
     let health = health.service().max_decoding_message_size(most).accept_compressed(Gzip);
     let mut others = Routes::new(accounts).add_service(bills).add_service(audit).add_service(approvals).add_service(admin);
-    others = others.add_service(Foreign::new(health, stopping.clone(), most));
+    others = others.add_service(ThirdPartyService::new(health, stopping.clone(), most));
     match reflection().build_v1() {
-        Ok(service) => others = others.add_service(Foreign::new(service, stopping.clone(), most)),
+        Ok(service) => others = others.add_service(ThirdPartyService::new(service, stopping.clone(), most)),
         Err(error) => tracing::error!(%error, "there is no reflection"),
     }
     match reflection().build_v1alpha() {
-        Ok(service) => others = others.add_service(Foreign::new(service, stopping, most)),
+        Ok(service) => others = others.add_service(ThirdPartyService::new(service, stopping, most)),
         Err(error) => tracing::error!(%error, "there is no reflection of the older kind"),
     }
     let services = Services { debits, charging, others: others.prepare(), offload };
@@ -99,7 +99,7 @@ fn reflection() -> Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// What tonic refuses by itself (a message that is too large or cannot be decoded, an unknown method) has no details: it gets ours.
+/// What tonic itself refuses (a message that is too large or cannot be decoded, an unknown method) has no details: it gets ours.
 fn completed(response: Response<Body>, most: usize) -> Response<Body> {
     match Status::from_header_map(response.headers()) {
         Some(status) => status::completed(&status, most).map_or(response, Status::into_http),

@@ -1,8 +1,8 @@
-//! Notes on accounts: requests read, answers written.
+//! Notes on accounts: reads requests, writes responses.
 
 use super::billing::settings::change;
 use super::call::read as taken;
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::wire::render::instant;
 use super::{page_token, v1};
 use crate::billing::change::Applied;
@@ -41,7 +41,7 @@ pub async fn remove(
 pub async fn list(use_cases: &UseCases, context: &RequestContext, request: v1::ListNotesRequest) -> Result<v1::ListNotesResponse, Error> {
     let v1::ListNotesRequest { account_id, page_size, page_token } = request;
     let query = ["notes", account_id.as_str()];
-    let (count, after) = taken(use_cases, (), |reader: &mut Reader, ()| {
+    let (count, after) = taken(use_cases, (), |reader: &mut FieldReader, ()| {
         reader.account_id(account_id.clone());
         (reader.page_size(page_size), page_token::read::<(u64, String)>(reader, "page_token", &query, &page_token))
     })?;

@@ -4,11 +4,11 @@
 
 use std::fmt::Write;
 
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use crate::billing::search::{Key, Place};
 use crate::domain::time::UnixMillis;
 use crate::ledger::{IdempotencyKey, NamePlace, ReservationPlace};
-use crate::service::search::{self, Way};
+use crate::service::search::{self, SearchMethod};
 
 const VERSION: u8 = 1;
 const DIGEST_BYTES: usize = 8;
@@ -16,7 +16,7 @@ const DIGEST_BYTES: usize = 8;
 const MAX_TOKEN_BYTES: usize = 8192;
 
 /// Returns the place that a token names; `None` for the start. A text that is not a token is refused.
-pub fn read<C: Cursor>(reader: &mut Reader, field: &str, query: &[&str], token: &str) -> Option<C> {
+pub fn read<C: Cursor>(reader: &mut FieldReader, field: &str, query: &[&str], token: &str) -> Option<C> {
     if token.is_empty() {
         return None;
     }
@@ -169,9 +169,9 @@ impl Cursor for Place {
 impl Cursor for search::Cursor {
     fn to_bytes(&self) -> Vec<u8> {
         let way = match self.way {
-            Way::Parts => 1,
-            Way::Beginning => 2,
-            Way::Ledger => 3,
+            SearchMethod::Parts => 1,
+            SearchMethod::Beginning => 2,
+            SearchMethod::Ledger => 3,
         };
         [&[way], &self.after.to_bytes()[..]].concat()
     }
@@ -179,9 +179,9 @@ impl Cursor for search::Cursor {
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (way, after) = bytes.split_first()?;
         let way = match way {
-            1 => Way::Parts,
-            2 => Way::Beginning,
-            3 => Way::Ledger,
+            1 => SearchMethod::Parts,
+            2 => SearchMethod::Beginning,
+            3 => SearchMethod::Ledger,
             _ => return None,
         };
         Some(Self { way, after: Place::from_bytes(after)? })
@@ -223,7 +223,7 @@ mod tests {
             let place = NamePlace { folded_name: name.clone(), account: account.clone() };
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &place)), Some(place));
             for key in [Key::Name(name), Key::Amount(sequence.cast_signed())] {
-                let place = search::Cursor { way: Way::Parts, after: Place { key, account: account.clone() } };
+                let place = search::Cursor { way: SearchMethod::Parts, after: Place { key, account: account.clone() } };
                 prop_assert_eq!(decode(&["a"], &encode(&["a"], &place)), Some(place));
             }
         }

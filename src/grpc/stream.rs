@@ -19,7 +19,7 @@ use tonic_prost::ProstDecoder;
 use super::call::read_by as taken;
 use super::v1::charge_command::Command as Asked;
 use super::v1::charge_outcome::Outcome;
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::wire::written::{USUAL_BYTES, put_debit, put_message};
 use super::wire::{charging as read, render};
 use super::{context, status, v1};
@@ -119,14 +119,14 @@ fn read_command(clock: &Clock, index: usize, command: v1::ChargeCommand) -> Resu
         Some(Asked::Refund(request)) => (taken(clock, request, read::refund), "refund"),
         Some(Asked::Convert(request)) => (taken(clock, request, read::convert), "convert"),
         Some(Asked::GetUsableCredit(request)) => {
-            let look = |reader: &mut Reader, account| observation(reader.account_id(account));
+            let look = |reader: &mut FieldReader, account| observation(reader.account_id(account));
             (taken(clock, request.account_id, look), "get_usable_credit")
         }
     };
     read.map_err(|error| error.within(FieldPath(index, name)))
 }
 
-/// What became of a command, as a field of a ChargeResponse.
+/// The outcome of a command, as a field of a ChargeResponse.
 fn written(index: usize, charge: Charge) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(USUAL_BYTES);
     put_message(&mut bytes, 1, |bytes| match charge {
@@ -138,7 +138,7 @@ fn written(index: usize, charge: Charge) -> Vec<u8> {
     bytes
 }
 
-/// What became of a command, as a message.
+/// The outcome of a command, as a message.
 pub fn outcome(index: usize, charge: Charge) -> v1::ChargeOutcome {
     let outcome = match charge {
         Charge::Seen(outcome) => Outcome::GetUsableCredit(render::usable_credit(&outcome)),

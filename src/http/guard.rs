@@ -12,7 +12,7 @@ use http::header::{CONTENT_TYPE, HOST, ORIGIN};
 use super::problem::Problem;
 use crate::lanes::proxies::Scheme;
 
-/// What the listener may be called.
+/// The host names of the listener.
 #[derive(Clone)]
 pub struct Guard {
     hosts: Vec<String>,
@@ -23,7 +23,7 @@ pub struct Guard {
 }
 
 impl Guard {
-    /// Of a listener at an address, which is called by a URL, too, if one is given.
+    /// The host names of a listener at an address, and of its URL, if one is given.
     #[must_use]
     pub fn new(address: SocketAddr, url: Option<&str>) -> Self {
         let mut hosts = vec![address.to_string()];

@@ -2,7 +2,7 @@
 //!
 //! Nothing is decided here, and no method is named: [`methods`] takes them from the descriptors, [`transcode`] turns JSON into the
 //! message and hands it to the same services that gRPC calls, [`problem`] renders their errors, [`openapi`] describes all of it.
-//! [`guard`] refuses what a page in somebody's browser could send, [`access`] whom nobody knows. [`serve`] runs it. [`probes`] are for those who
+//! [`guard`] refuses what a page in somebody's browser could send, [`access`] unknown callers. [`serve`] runs it. [`probes`] are for those who
 //! only ask whether the process is well.
 
 pub mod access;
@@ -42,7 +42,7 @@ pub const MAX_BODY_BYTES: usize = 1 << 20;
 /// Where the API is described.
 const OPENAPI: &str = "/openapi.json";
 
-/// What the routes work with.
+/// The state that the routes share.
 #[derive(Clone)]
 pub struct Api {
     services: Services,

@@ -45,7 +45,8 @@ fn operation(method: &MethodDescriptor, schemas: &mut Schemas) -> Value {
     let mut responses = Map::new();
     responses.insert("200".to_owned(), json!({ "description": output.name(), "content": content }));
     responses.insert("4XX".to_owned(), json!({ "description": "Refused; nothing was changed.", "content": problem }));
-    responses.insert("5XX".to_owned(), json!({ "description": "Not done, or nobody knows: see the reason.", "content": problem }));
+    responses
+        .insert("5XX".to_owned(), json!({ "description": "Not done, or its outcome is unknown: see the reason.", "content": problem }));
     json!({
         "operationId": format!("{}_{}", method.parent_service().name(), method.name()),
         "tags": [method.parent_service().name()],

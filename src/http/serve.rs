@@ -27,19 +27,19 @@ const HEADER_BYTES: usize = 16 * 1024;
 const STREAMS_PER_CONNECTION: u32 = 32;
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 
-/// What is spoken.
+/// The versions of HTTP that a listener speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Speaks {
+pub enum HttpVersions {
     /// HTTP/1.1.
     Http1,
     /// HTTP/1.1, and HTTP/2 without TLS: gRPC.
-    Either,
+    Http1And2,
 }
 
 /// Serves connections until the service drains; those under way may then end their requests.
 pub async fn serve(
     router: Router,
-    speaks: Speaks,
+    versions: HttpVersions,
     sockets: impl Stream<Item = std::io::Result<Socket>>,
     proxies: TrustedProxies,
     draining: CancellationToken,
@@ -54,7 +54,7 @@ pub async fn serve(
         };
         match socket {
             Some(Ok(socket)) => {
-                drop(connections.spawn(serve_connection(router.clone(), speaks, socket, proxies.clone(), draining.clone())))
+                drop(connections.spawn(serve_connection(router.clone(), versions, socket, proxies.clone(), draining.clone())))
             }
             Some(Err(error)) => tracing::debug!(%error, "a connection was lost before it was served"),
             None => break,
@@ -63,19 +63,19 @@ pub async fn serve(
     while connections.join_next().await.is_some() {}
 }
 
-/// Says of a request where it comes from.
+/// Adds the origin to a request.
 async fn place(State((peer, proxies)): State<(Peer, TrustedProxies)>, request: Request, next: Next) -> Response {
     let (mut parts, body) = request.into_parts();
     proxies.apply(&peer, &parts.headers, &mut parts.extensions);
     next.run(Request::from_parts(parts, body)).await
 }
 
-async fn serve_connection(router: Router, speaks: Speaks, socket: Socket, proxies: TrustedProxies, draining: CancellationToken) {
+async fn serve_connection(router: Router, versions: HttpVersions, socket: Socket, proxies: TrustedProxies, draining: CancellationToken) {
     let router = router.layer(from_fn_with_state((socket.connect_info(), proxies), place));
     let mut http = Builder::new(TokioExecutor::new());
     http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEADER_BYTES);
     http.http2().timer(TokioTimer::new()).keep_alive_interval(KEEPALIVE_INTERVAL).max_concurrent_streams(STREAMS_PER_CONNECTION);
-    if speaks == Speaks::Http1 {
+    if versions == HttpVersions::Http1 {
         http = http.http1_only();
     }
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(socket), TowerToHyperService::new(router)));

@@ -7,16 +7,16 @@
 //! and no batch stands in the thread's queue behind what these answers set off.
 //!
 //! A partition's queues are served in turn by source, so that nobody waits behind a stranger's backlog: first the calls, each of which is
-//! waited for by itself; then what streams have sent, which leaves as [`pace`] says, so that calls need not wait long for that either.
+//! waited for by itself; then what streams have sent, which leaves as [`stream_share`] says, so that calls need not wait long for that either.
 //!
-//! What a step leaves for a later one, because other accounts of it have much due, goes out with the next, before all that waits: the order
+//! Commands that a step leaves for a later one, because other accounts of it have much due, go out with the next, before all that wait: the order
 //! of the commands on an account stays.
 //!
 //! When commands arrive one at a time, the batcher polls for the answer: waking up can take longer than it does. Under load it does not:
 //! other threads need the processor more then.
 
-pub mod pace;
 mod queue;
+pub mod stream_share;
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -36,12 +36,12 @@ use tokio::task::yield_now;
 
 use super::{Answers, Engine, LedgerError, PreparedCommand};
 use domain::outcome::{Answer, Refusal};
-use pace::Pace;
 use platform::lanes::watchdog::watched;
 use platform::telemetry::metrics;
 use platform::telemetry::traces::{self, Span};
 pub use queue::QUEUE_COMMANDS;
 use queue::{Caller, Queue, Taken, Waiting};
+use stream_share::StreamShare;
 
 /// After how many lonely commands in a row the batcher polls for the next answer.
 const LONELY_IN_A_ROW: u32 = 4;
@@ -67,7 +67,7 @@ pub struct Batcher(Arc<Handles>);
 /// All handles: dropped with the last one.
 struct Handles(Arc<Inbox>);
 
-/// What waits, between those who queue it and the task that sends it.
+/// Commands that wait, between those who queue them and the task that sends them.
 struct Inbox {
     queues: Mutex<Queues>,
     task: AtomicWaker,
@@ -96,7 +96,7 @@ impl Batcher {
             under_way: FuturesUnordered::new(),
             returned: Vec::new(),
             has_yielded: false,
-            pace: Pace::default(),
+            stream_share: StreamShare::default(),
             streamed_under_way: 0,
             streams_turn: 0,
             lonely_in_a_row: 0,
@@ -147,7 +147,7 @@ impl Inbox {
     }
 }
 
-/// What the task holds.
+/// The task's state.
 struct Dispatch {
     engine: Arc<dyn Engine>,
     work: Fuse<BoxFuture<'static, ()>>,
@@ -158,7 +158,7 @@ struct Dispatch {
     returned: Vec<Batch>,
     /// Everything else had its turn since something returned.
     has_yielded: bool,
-    pace: Pace,
+    stream_share: StreamShare,
     /// How many commands of streams are with the engine.
     streamed_under_way: usize,
     /// While calls are expected: the partition whose turn it is to have commands of streams sent.
@@ -169,7 +169,7 @@ struct Dispatch {
     busy_poll_until: Option<Instant>,
 }
 
-/// What the task knows of a partition.
+/// The task's state of a partition.
 #[derive(Default)]
 struct Partition {
     /// A batch is with the engine.
@@ -225,7 +225,7 @@ impl Dispatch {
             let Some(partition) = self.partitions.get_mut(usize::from(batch.partition)) else { continue };
             partition.is_under_way = false;
             self.streamed_under_way = self.streamed_under_way.saturating_sub(batch.streamed);
-            self.pace.returned(batch.streamed, self.engine.instant().saturating_duration_since(batch.sent_at));
+            self.stream_share.returned(batch.streamed, self.engine.instant().saturating_duration_since(batch.sent_at));
             let batch = if batch.has_deferred { batch.without_deferred(&mut partition.deferred) } else { batch };
             self.returned.push(batch);
         }
@@ -236,7 +236,7 @@ impl Dispatch {
         let inbox = Arc::clone(&self.inbox);
         let mut queues = inbox.lock();
         if queues.by_partition.iter().any(|queue| !queue.calls.is_empty()) {
-            self.pace.see_call();
+            self.stream_share.see_call();
         }
         let (mut is_any, mut lonely, mut is_any_given_up) = (false, self.under_way.is_empty(), false);
         let turn = self.turn(&queues);
@@ -246,8 +246,8 @@ impl Dispatch {
                 if partition.is_under_way || has_urgent != is_urgent || queue.streams.is_empty() && !has_urgent {
                     continue;
                 }
-                self.pace.see_streams(queue.streams.sources());
-                let most_streamed = if turn.is_none_or(|turn| turn == number) { self.pace.share() } else { 0 };
+                self.stream_share.see_streams(queue.streams.sources());
+                let most_streamed = if turn.is_none_or(|turn| turn == number) { self.stream_share.share() } else { 0 };
                 let before = queue.len();
                 let taken = queue.take(&mut partition.deferred, most_streamed);
                 metrics().add_waiting(queue.len() as i64 - before as i64);
@@ -256,7 +256,7 @@ impl Dispatch {
                     is_any_given_up |= queue.len() < before;
                     continue;
                 }
-                self.pace.sent(taken.streamed);
+                self.stream_share.sent(taken.streamed);
                 self.streamed_under_way += taken.streamed;
                 lonely = lonely && !is_any && taken.commands.len() == 1;
                 (is_any, partition.is_under_way) = (true, true);
@@ -265,7 +265,7 @@ impl Dispatch {
             }
         }
         drop(queues);
-        inbox.has_calls.store(self.pace.has_calls(), Ordering::Relaxed);
+        inbox.has_calls.store(self.stream_share.has_calls(), Ordering::Relaxed);
         if is_any {
             self.lonely_in_a_row = if lonely { self.lonely_in_a_row.saturating_add(1) } else { 0 };
             let is_looked_out_for = self.lonely_in_a_row > LONELY_IN_A_ROW;
@@ -280,7 +280,7 @@ impl Dispatch {
     /// While calls are expected: the only partition that commands of streams may be sent to now, if any. They go to one after another.
     fn turn(&mut self, queues: &Queues) -> Option<usize> {
         const NONE: usize = usize::MAX;
-        if !self.pace.has_calls() {
+        if !self.stream_share.has_calls() {
             return None;
         }
         if self.streamed_under_way > 0 {
@@ -356,10 +356,10 @@ impl Batch {
         Self { commands: commands.into(), callers, answers: Ok(decided.into()), ..self }
     }
 
-    /// Tells everybody who waited.
+    /// Notifies everybody who waited.
     fn tell(self) {
         let answers = self.answers.and_then(|answers| {
-            // The step was taken: an answer that makes no sense does not say what became of its command.
+            // The step was taken: an answer that makes no sense does not tell the outcome of its command.
             let answers = answers.read().map_err(LedgerError::after_step)?;
             match answers.len() == self.commands.len() {
                 true => Ok(answers),

@@ -22,7 +22,7 @@ pub(crate) fn digested<const COUNT: usize>(gather: impl FnOnce(&mut Digest)) -> 
     hash.as_bytes().first_chunk().copied().unwrap_or([0; COUNT])
 }
 
-/// What is to be hashed.
+/// The input of a digest.
 pub(crate) struct Digest(Vec<u8>);
 
 impl Digest {
@@ -123,7 +123,7 @@ impl Digest {
             }
             // Told from a rename to the same name.
             Action::EraseName => self.number(1),
-            // The invoices that a payment names are in the ending.
+            // The invoices that a payment names are in the metadata.
             Action::TopUp { amount }
             | Action::RecordPayment { amount, .. }
             | Action::Withdraw { amount, .. }

@@ -44,7 +44,7 @@ use store::Store;
 /// The most batches in one transaction.
 const MAX_GROUP: usize = 64;
 
-/// What the thread is asked for.
+/// A job for the thread.
 enum Job {
     Apply(Batch),
     Sweep(oneshot::Sender<Result<bool, LedgerError>>),
@@ -61,7 +61,7 @@ struct Batch {
     caller: oneshot::Sender<Result<BatchAnswer, LedgerError>>,
 }
 
-/// Looks at what there is.
+/// A read of the partition and the store.
 type Read = Box<dyn FnOnce(&PartitionState, &Store) + Send>;
 
 /// A change of the system's clock by more than this is logged, and those who watch for an instant look again.
@@ -133,9 +133,9 @@ pub fn find(path: &Path) -> anyhow::Result<Found> {
     store::find(path)
 }
 
-/// What the thread owns beside the store.
+/// The thread's state beside the store.
 struct EngineThread {
-    /// What the disk holds, in memory.
+    /// An in-memory copy of what is on disk.
     partition_state: PartitionState,
     /// Why the last attempt to write failed; `None` if it did not.
     failure: Option<String>,
@@ -171,7 +171,7 @@ impl EngineThread {
         }
     }
 
-    /// Does what waits: batches, in one transaction, then the rest.
+    /// Executes the waiting jobs: batches, in one transaction, then the rest.
     fn serve(&mut self, store: &Store, first: Job, inbox: &mpsc::Receiver<Job>) {
         let (mut batches, mut rest) = (Vec::new(), Vec::new());
         for job in std::iter::once(first).chain(inbox.try_iter()).take(MAX_GROUP) {
@@ -270,7 +270,7 @@ impl EngineThread {
         }
     }
 
-    /// Keeps whether a write failed; logged when that changes.
+    /// Notes whether a write failed; logs when that changes.
     fn remember_failure(&mut self, written: Result<(), String>) {
         match (&self.failure, &written) {
             (None, Err(reason)) => tracing::error!(reason, "the ledger's store cannot be written: nothing is charged until it can"),
@@ -348,7 +348,7 @@ impl Engine for EmbeddedEngine {
         self.ask(Job::Trim(below, caller), pending)
     }
 
-    fn window(&self) -> Millis {
+    fn idempotency_window(&self) -> Millis {
         self.window
     }
 

@@ -1,4 +1,4 @@
-//! What an engine is: where accounts are kept and commands decided, one step of one partition at a time.
+//! The trait of engines, which keep accounts and decide commands, one step of one partition at a time.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
@@ -30,11 +30,11 @@ pub struct BatchAnswer {
     pub has_deferred: bool,
 }
 
-/// Answers as they came, to be read when there is time for it.
+/// The answers of a batch, decoded when they are read.
 pub struct Answers(Box<dyn FnOnce() -> Result<Vec<Answer>, LedgerError> + Send>);
 
 impl Answers {
-    /// Answers that this reads.
+    /// The answers that this closure decodes.
     pub fn new(read: impl FnOnce() -> Result<Vec<Answer>, LedgerError> + Send + 'static) -> Self {
         Self(Box::new(read))
     }
@@ -88,7 +88,7 @@ pub trait Engine: Send + Sync + 'static {
     /// Decides on the commands of one partition, in order, and journals what they change. At most [`MAX_BATCH`]. What their accounts have due
     /// happens before.
     fn apply(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Answering<'_, BatchAnswer>;
-    /// Lets a slice of what is due by itself happen in a partition: reservations expire, and request ids are forgotten. Returns whether there
+    /// Processes some of the due events of a partition: expires reservations and forgets request ids. Returns whether there
     /// is more. Between slices, others have their turn.
     fn sweep(&self, partition: u16) -> Answering<'_, bool>;
     /// Accounts and profiles, as stored. One that is not there is none, and so is one whose record is damaged.
@@ -104,7 +104,7 @@ pub trait Engine: Send + Sync + 'static {
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>>;
-    /// What is remembered of a request id.
+    /// The idempotency record of a request id.
     fn remembered(&self, partition: u16, key: IdempotencyKey) -> Answering<'_, Option<IdempotencyRecord>>;
     /// The blocks that begin below the sequence (`None` for the newest), newest first.
     fn blocks_before(&self, partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>>;
@@ -120,7 +120,7 @@ pub trait Engine: Send + Sync + 'static {
         ready(Ok(())).boxed()
     }
     /// For how long request ids are remembered at least.
-    fn window(&self) -> Millis;
+    fn idempotency_window(&self) -> Millis;
     /// Which part of the journal there still is.
     fn journal_span(&self, partition: u16) -> Answering<'_, JournalSpan>;
     /// How much a partition holds.
@@ -145,11 +145,11 @@ pub trait Engine: Send + Sync + 'static {
     fn lost_blocks(&self, _partition: u16) -> Answering<'_, Vec<Block>> {
         ready(Ok(Vec::new())).boxed()
     }
-    /// Keeps such a block aside no more.
+    /// Deletes a block that was kept aside.
     fn forget_lost<'a>(&'a self, _partition: u16, _block: &'a Block) -> Answering<'a, ()> {
         ready(Ok(())).boxed()
     }
-    /// Who may call, as the billing store has copied it here, unless it is the version that is known. `None`: nothing else is there.
+    /// Who may call, as the billing store has copied it here, unless it is the version that is known. `None` if nothing else is there.
     fn callers(&self, _known: Option<i64>) -> Answering<'_, Option<CopiedCallers>> {
         ready(Ok(None)).boxed()
     }
@@ -167,7 +167,7 @@ pub trait Engine: Send + Sync + 'static {
     fn file(&self) -> Option<&Path> {
         None
     }
-    /// Has nothing dropped from the journal while this is held; `None` if it is held already, or cannot be.
+    /// Keeps the journal from being trimmed while this is held; `None` if it is held already, or cannot be.
     fn hold_journal(&self) -> Option<JournalHold> {
         None
     }
@@ -179,7 +179,7 @@ pub trait Engine: Send + Sync + 'static {
     fn is_exclusive(&self) -> bool {
         false
     }
-    /// Leaves the store in good order. What is asked afterwards gets no answer. Blocks until it is done.
+    /// Leaves the store cleanly. What is asked afterwards gets no answer. Blocks until it is done.
     fn close(&self) {}
     /// What must be polled for answers to come, if that is not a thread's own business. The first to ask gets it; a [`Ledger`] does.
     fn work(&self) -> BoxFuture<'static, ()> {

@@ -37,7 +37,7 @@ impl LedgerError {
         Self::NotDone(reason.to_string().into())
     }
 
-    /// Nobody knows what became of the command.
+    /// The outcome of the command is unknown.
     pub fn unknown(reason: impl std::fmt::Display) -> Self {
         Self::Unknown(reason.to_string().into())
     }

@@ -1,4 +1,4 @@
-//! What a request is remembered by.
+//! The key under which a request is remembered.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

@@ -49,7 +49,7 @@ impl FromStr for LedgerId {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     pub id: LedgerId,
-    /// What it was created for.
+    /// Its purpose.
     pub purpose: Purpose,
     /// Where it was found, for people.
     pub place: Arc<str>,
@@ -74,11 +74,11 @@ impl fmt::Display for Identity {
 pub struct Found {
     /// The ledger's id; `None` if it is of an earlier version.
     pub id: Option<LedgerId>,
-    /// What it was created for.
+    /// Its purpose.
     pub purpose: Purpose,
 }
 
-/// What to do on opening a store that holds no ledger, or one without an id.
+/// How to open a store that holds no ledger, or one without an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opening {
     /// Refuse both, and write nothing.

@@ -1,4 +1,4 @@
-//! What readers of the journal are given: blocks, how far they reach, and which accounts a new month has not touched.
+//! The journal as its readers see it: blocks, how far they reach, and which accounts a new month has not touched.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -53,7 +53,7 @@ impl JournalSpan {
     }
 }
 
-/// Who has a journal trimmed.
+/// The process that trims a journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trimmer {
     /// Its reader, who has committed what is dropped.

@@ -108,7 +108,7 @@ pub struct ReservationPage {
 #[derive(Clone, Debug, Default)]
 pub struct EntryPage {
     /// Each entry with its place, newest first.
-    pub entries: Vec<(EntryPlace, Entry)>,
+    pub entries: Vec<(EntryPosition, Entry)>,
     /// Go on below this sequence; `None` if there are no more.
     pub next_before: Option<u64>,
     /// All entries from this sequence on, below the one asked for, were looked at; `None` if there was none.
@@ -119,7 +119,7 @@ pub struct EntryPage {
 
 /// Where an entry is: its id is made of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct EntryPlace {
+pub struct EntryPosition {
     /// The partition that its account was in.
     pub partition: u16,
     /// Its sequence there. Those of an account grow, whatever partitions it was in.
@@ -180,7 +180,7 @@ impl Ledger {
         self.engine.partitions()
     }
 
-    /// Whether all of the store answers and agrees on the time; else what is wrong, for people.
+    /// Whether the whole store replies and agrees on the time; else what is wrong, for people.
     pub async fn check(&self) -> Result<(), String> {
         self.engine.check().await.into_iter().collect()
     }
@@ -221,7 +221,7 @@ impl Ledger {
         self.batcher.enqueue(partition, PreparedCommand::again(command, fingerprint))?.await
     }
 
-    /// Looks at an account's credit, due events applied.
+    /// Reads an account's credit, due events applied.
     pub async fn observe(&self, account: &str, watch: bool) -> Result<Result<Outcome, Refusal>, LedgerError> {
         self.submit(Command {
             account: account.to_owned(),
@@ -351,7 +351,7 @@ impl Ledger {
                 if entry.account == account {
                     page.is_over = filter.is_over(&entry);
                     if filter.accepts(&entry) {
-                        page.entries.push((EntryPlace { partition, sequence }, entry));
+                        page.entries.push((EntryPosition { partition, sequence }, entry));
                     }
                 }
                 !page.is_over
@@ -375,8 +375,8 @@ impl Ledger {
 
     /// For how long request ids are remembered at least.
     #[must_use]
-    pub fn window(&self) -> Millis {
-        self.engine.window()
+    pub fn idempotency_window(&self) -> Millis {
+        self.engine.idempotency_window()
     }
 
     /// Whether a request id was used.

@@ -161,7 +161,7 @@ impl PartitionState {
         (BatchAnswer { answers: answers.into(), has_deferred: !deferred.is_empty() }, changes)
     }
 
-    /// A slice of what is due by itself, and whether there is more.
+    /// Processes some of the due events, and returns whether there are more.
     pub fn sweep(&mut self, time: &BatchTime) -> (bool, Changes) {
         let now = time.now.max(self.state.now);
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
@@ -290,7 +290,7 @@ impl PartitionState {
         }
     }
 
-    /// What is remembered of a request id.
+    /// The idempotency record of a request id.
     #[must_use]
     pub fn remembered(&self, key: IdempotencyKey) -> Option<&IdempotencyRecord> {
         self.requests.get(&key).or_else(|| self.older_requests.get(&key))

@@ -22,7 +22,7 @@ pub struct PreparedCommand {
     /// The key of the command that it refers to.
     pub original: Option<IdempotencyKey>,
     /// What its journal entries repeat of it: all that was sent and the rules do not look at.
-    pub rest: Vec<u8>,
+    pub payload: Vec<u8>,
 }
 
 impl PreparedCommand {
@@ -42,11 +42,11 @@ impl PreparedCommand {
     fn prepare(command: Arc<Command>, asked_first: Option<Fingerprint>) -> Self {
         let key = IdempotencyKey::of(&command.account, &command.request_id);
         let original = command.action.refers_to().map(|id| IdempotencyKey::of(&command.account, id));
-        let mut rest = encode_asked(&command);
-        let fingerprint = asked_first.unwrap_or_else(|| fingerprint(&command, &command.action, &rest));
-        put_context(&mut rest, &command.metadata);
-        put_fingerprint(&mut rest, &fingerprint);
-        Self { command, key, fingerprint, original, rest }
+        let mut payload = encode_asked(&command);
+        let fingerprint = asked_first.unwrap_or_else(|| fingerprint(&command, &command.action, &payload));
+        put_context(&mut payload, &command.metadata);
+        put_fingerprint(&mut payload, &fingerprint);
+        Self { command, key, fingerprint, original, payload }
     }
 }
 

@@ -27,7 +27,7 @@ use platform::clock::Clock;
 /// Maps sequences of former partitions to the numbers by which this ledger knows their entries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Renumbering {
-    /// What is not above it is a number already.
+    /// Numbers up to this one are taken.
     pub behind: u64,
     /// By how much the others are raised.
     pub by: u64,
@@ -53,7 +53,7 @@ pub struct Rebuild {
     has_gap: bool,
     /// When the last such part ended; `None` if there is none.
     gap_ended_at: Option<UnixMillis>,
-    /// Whether it is one step: within it, nothing is due by itself.
+    /// Whether it is one step: within it, no events are due.
     is_step: bool,
     /// Whether it is only compared with accounts and reservations: then no request ids and no sums that were given back are kept, which
     /// would take most of the memory.
@@ -92,7 +92,7 @@ impl Rebuild {
         Self { partition_state, is_step: true, ..Self::new(clock, window) }
     }
 
-    /// Takes the partition's next entry. Returns what it contradicts, and believes the entry, so that reading can go on.
+    /// Applies the partition's next entry. Returns what it contradicts, and believes the entry, so that reading can go on.
     pub fn replay(&mut self, sequence: u64, entry: &Entry) -> Vec<Inconsistency> {
         let mut mismatches = Mismatches { sequence, account: &entry.account, found: Vec::new() };
         if entry.kind().is_of_gap() {
@@ -112,7 +112,7 @@ impl Rebuild {
         self.take(renumbering.of(sequence), entry, Mismatches { sequence, account: &entry.account, found: Vec::new() })
     }
 
-    /// Says that the partition's own entries lie behind a sequence.
+    /// Records that the partition's own entries lie behind a sequence.
     pub fn begin_behind(&mut self, sequence: u64) {
         self.partition_state.state.sequence = sequence;
     }
@@ -222,7 +222,7 @@ impl Rebuild {
         self.partition_state.state.now
     }
 
-    /// Lets happen what is due at a time: request ids are forgotten, reservations expire.
+    /// Processes the events that are due at a time: forgets request ids, and expires reservations.
     pub fn advance(&mut self, time: UnixMillis) {
         if self.is_step {
             return;

@@ -30,7 +30,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// For how long nothing is announced to other processes where none was there to hear it.
 pub const UNHEARD: Duration = Duration::from_millis(200);
 
-/// All that watch, in this process. Cheap to clone.
+/// All watchers in this process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Watchers {
     by_account: Arc<Mutex<HashMap<String, Watched>>>,
@@ -39,13 +39,13 @@ pub struct Watchers {
     /// When the next account may be read again.
     next_turn: Arc<Mutex<Option<Instant>>>,
     /// Of each partition that anything was announced of.
-    others: Arc<Mutex<HashMap<u16, Others>>>,
+    others: Arc<Mutex<HashMap<u16, RemoteListeners>>>,
 }
 
-/// What is known of those who listen to a partition in other processes. Each partition is its own case: it may be at a server that they
+/// Listeners to a partition in other processes. Each partition is its own case: it may be at a server that they
 /// cannot hear, while they hear all others.
 #[derive(Debug, Default)]
-struct Others {
+struct RemoteListeners {
     /// This process hears what it announces, too.
     is_listening: bool,
     /// There was nobody else; after this it is tried again.
@@ -57,12 +57,12 @@ struct Others {
 struct Watched {
     /// Counts announcements.
     changes: watch::Sender<u64>,
-    last: Arc<tokio::sync::Mutex<Option<Look>>>,
+    last: Arc<tokio::sync::Mutex<Option<AccountReading>>>,
 }
 
 /// What a watched account was read as.
 #[derive(Clone, Copy, Debug)]
-pub struct Look {
+pub struct AccountReading {
     /// The account, due events applied.
     pub account: Account,
     /// Below which usable credit counts as low.
@@ -80,7 +80,7 @@ pub struct Look {
 pub struct Watch {
     account: String,
     changes: watch::Receiver<u64>,
-    last: Arc<tokio::sync::Mutex<Option<Look>>>,
+    last: Arc<tokio::sync::Mutex<Option<AccountReading>>>,
     watchers: Watchers,
 }
 
@@ -136,7 +136,7 @@ impl Watchers {
         self.others_of(partition, |others| others.unheard_until.is_none_or(|until| Instant::now() >= until))
     }
 
-    /// So many connections heard an announcement of a partition, that of this process among them.
+    /// Notes how many connections heard an announcement of a partition, that of this process included.
     pub fn heard_by(&self, partition: u16, receivers: i64) {
         self.others_of(partition, |others| {
             let is_unheard = receivers <= i64::from(others.is_listening);
@@ -144,23 +144,23 @@ impl Watchers {
         });
     }
 
-    /// Says whether this process hears announcements of a partition.
+    /// Sets whether this process hears announcements of a partition.
     pub fn set_listening(&self, partition: u16, is_listening: bool) {
         self.others_of(partition, |others| others.is_listening = is_listening);
     }
 
-    fn others_of<T>(&self, partition: u16, act: impl FnOnce(&mut Others) -> T) -> T {
+    fn others_of<T>(&self, partition: u16, act: impl FnOnce(&mut RemoteListeners) -> T) -> T {
         act(self.others.lock().unwrap_or_else(PoisonError::into_inner).entry(partition).or_default())
     }
 
-    /// Says that an account has changed.
+    /// Announces that an account has changed.
     pub fn announce(&self, account: &str) {
         if let Some(watched) = self.by_account.lock().unwrap_or_else(PoisonError::into_inner).get(account) {
             watched.announce();
         }
     }
 
-    /// Says of some accounts that they have changed.
+    /// Announces that some accounts have changed.
     pub fn announce_each<'a>(&self, accounts: impl Iterator<Item = &'a str>) {
         let by_account = self.by_account.lock().unwrap_or_else(PoisonError::into_inner);
         if !by_account.is_empty() {
@@ -168,7 +168,7 @@ impl Watchers {
         }
     }
 
-    /// Says that anything may have changed: announcements may have been lost.
+    /// Announces that anything may have changed: announcements may have been lost.
     pub fn announce_all(&self) {
         for watched in self.by_account.lock().unwrap_or_else(PoisonError::into_inner).values() {
             watched.announce();
@@ -185,7 +185,7 @@ impl Watched {
 impl Ledger {
     /// Reads a watched account as it is now, or at least as it was at that instant and after all changes that are known of. All its watchers
     /// share the result.
-    pub async fn look(&self, watch: &Watch, not_before: Instant) -> Result<Result<Look, Refusal>, LedgerError> {
+    pub async fn look(&self, watch: &Watch, not_before: Instant) -> Result<Result<AccountReading, Refusal>, LedgerError> {
         let known = *watch.changes.borrow();
         let mut last = watch.last.lock().await;
         if let Some(look) = *last {
@@ -202,7 +202,7 @@ impl Ledger {
             Err(refusal) => return Ok(Err(refusal)),
         };
         let low_credit_threshold = profile?.and_then(|profile| profile.low_credit_threshold);
-        let look = Look { account, low_credit_threshold, now, at, changes };
+        let look = AccountReading { account, low_credit_threshold, now, at, changes };
         *last = Some(look);
         Ok(Ok(look))
     }

@@ -71,7 +71,7 @@ impl Clock {
         })
     }
 
-    /// Says what time it is.
+    /// Sets the time.
     pub fn set(&self, now: UnixMillis) {
         match &*self.source {
             Source::Running { started, epoch_at_start } => epoch_at_start.store(now.get() - elapsed_millis(*started), Ordering::Relaxed),

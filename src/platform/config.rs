@@ -1,4 +1,4 @@
-//! What can be configured: one struct for each concern, from the command line or `TOLLGATE_*` in the environment.
+//! Settings: one struct for each concern, from the command line or `TOLLGATE_*` in the environment.
 //!
 //! [`ServeOptions::default`] is what an empty command line gives (a test keeps it so), so a program that runs the service within its own
 //! process starts from there. [`ServeOptions::validate`] says what does not go together. Nothing here opens or connects anything.
@@ -52,7 +52,7 @@ const DEFAULT_METRICS_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::
 const DAY: Duration = Duration::from_hours(24);
 const REQUEST_WINDOWS: std::ops::RangeInclusive<Duration> = Duration::from_mins(1)..=Duration::from_hours(24 * 31);
 
-/// All that the service needs to know to run.
+/// The settings of a service.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 pub struct ServeOptions {
     /// Where it listens.
@@ -61,13 +61,13 @@ pub struct ServeOptions {
     /// The web console.
     #[command(flatten)]
     pub console: ConsoleOptions,
-    /// What signing in to it takes.
+    /// Settings of signing in to it.
     #[command(flatten)]
     pub sign_in: SignInOptions,
     /// The listener for customers.
     #[command(flatten)]
     pub public: PublicOptions,
-    /// What the listeners show, and ask for.
+    /// The listeners' certificate, and whether they ask clients for one.
     #[command(flatten)]
     pub tls: TlsOptions,
     /// Where the ledger is kept.
@@ -156,7 +156,7 @@ pub struct StoreOptions {
     /// Keep the ledger in this file, by the embedded engine [default: tollgate.db, unless --redis is given]
     #[arg(long, env = "TOLLGATE_STORE", value_name = "PATH")]
     pub store: Option<PathBuf>,
-    /// What the store's keys in Redis begin with.
+    /// Prefix of the store's keys in Redis.
     #[arg(long, env = "TOLLGATE_STORE_NAME", default_value = "tollgate", value_name = "NAME")]
     pub store_name: String,
     /// How many partitions the store in Redis has; fixed when it is initialized [default: as many as it has; a new one 4, or 8 in a cluster]
@@ -323,7 +323,7 @@ impl StoreOptions {
         self.billing_time_zone.iana_name().unwrap_or("UTC")
     }
 
-    /// Says what does not go together, before anything is opened.
+    /// Refuses conflicting settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         match &self.redis {
             Some(url) => {

@@ -7,7 +7,7 @@ use anyhow::{Context, anyhow, ensure};
 use rustix::fs::{Mode, Stat, stat};
 use serde::de::DeserializeOwned;
 
-/// What tells one state of some files from another. Compared only with that of the same paths.
+/// Identifies the state of some files. Compared only with that of the same paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp(Vec<Option<(u64, u64, i64, SystemTime)>>);
 

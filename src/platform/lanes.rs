@@ -32,7 +32,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::telemetry::logs::Repeated;
 use crate::telemetry::metrics;
-use socket::{Dealt, Socket, Stream as Bytes};
+use socket::{AcceptedSocket, Socket, Stream as Bytes};
 
 /// How many accepted sockets may wait for one lane.
 pub const WAITING_SOCKETS: usize = 256;
@@ -47,23 +47,26 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 pub struct Lane {
     /// Its name, in logs.
     pub name: String,
-    sockets: mpsc::Sender<Dealt>,
+    sockets: mpsc::Sender<AcceptedSocket>,
     thread: JoinHandle<anyhow::Result<()>>,
     ended: oneshot::Receiver<()>,
 }
 
 impl Lane {
     /// Starts a lane. It ends when `serve`, given its sockets, does.
-    pub fn start<Served>(name: String, serve: impl FnOnce(mpsc::Receiver<Dealt>) -> Served + Send + 'static) -> anyhow::Result<Self>
+    pub fn start<Served>(
+        name: String,
+        serve: impl FnOnce(mpsc::Receiver<AcceptedSocket>) -> Served + Send + 'static,
+    ) -> anyhow::Result<Self>
     where
         Served: Future<Output = anyhow::Result<()>>,
     {
-        let (sockets, dealt) = mpsc::channel(WAITING_SOCKETS);
+        let (sockets, accepted) = mpsc::channel(WAITING_SOCKETS);
         let (is_running, ended) = oneshot::channel();
         let thread = start_thread(&name, move || async move {
             // Dropped at the end, however that comes.
             let _is_running: oneshot::Sender<()> = is_running;
-            serve(dealt).await
+            serve(accepted).await
         })?;
         Ok(Self { name, sockets, thread, ended })
     }
@@ -78,11 +81,11 @@ impl Lane {
 
     /// The end that sockets are dealt to.
     #[must_use]
-    pub fn sockets(&self) -> mpsc::Sender<Dealt> {
+    pub fn sockets(&self) -> mpsc::Sender<AcceptedSocket> {
         self.sockets.clone()
     }
 
-    /// What the lane ended with. Blocks until it has ended.
+    /// The lane's result. Blocks until it has ended.
     pub fn join(self) -> anyhow::Result<()> {
         match self.thread.join() {
             Ok(result) => result.with_context(|| format!("{} failed", self.name)),
@@ -106,20 +109,20 @@ where
 }
 
 /// The sockets dealt to a lane, registered with the runtime that polls this.
-pub fn sockets(dealt: mpsc::Receiver<Dealt>) -> impl Stream<Item = io::Result<Socket>> {
-    ReceiverStream::new(dealt).map(Socket::new)
+pub fn sockets(accepted: mpsc::Receiver<AcceptedSocket>) -> impl Stream<Item = io::Result<Socket>> {
+    ReceiverStream::new(accepted).map(Socket::new)
 }
 
 /// Splits what is dealt to a lane among its servers, in turn. Needs the runtime of the lane.
 #[must_use]
-pub fn split(mut dealt: mpsc::Receiver<Dealt>, count: usize) -> Vec<mpsc::Receiver<Dealt>> {
+pub fn split(mut accepted: mpsc::Receiver<AcceptedSocket>, count: usize) -> Vec<mpsc::Receiver<AcceptedSocket>> {
     if count <= 1 {
-        return vec![dealt];
+        return vec![accepted];
     }
     let (senders, receivers): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::channel(WAITING_SOCKETS)).unzip();
     tokio::spawn(async move {
         for sender in senders.iter().cycle() {
-            let Some(socket) = dealt.recv().await else { return };
+            let Some(socket) = accepted.recv().await else { return };
             // A server that has ended takes no more.
             let _ = sender.send(socket).await;
         }
@@ -129,12 +132,12 @@ pub fn split(mut dealt: mpsc::Receiver<Dealt>, count: usize) -> Vec<mpsc::Receiv
 
 /// The places for connections, of all listeners together. Cheap to clone.
 #[derive(Clone)]
-pub struct Places {
+pub struct ConnectionSlots {
     free: Arc<Semaphore>,
     count: usize,
 }
 
-impl Places {
+impl ConnectionSlots {
     /// As many places as there may be connections.
     #[must_use]
     pub fn new(count: usize) -> Self {
@@ -144,12 +147,12 @@ impl Places {
 }
 
 /// Accepts sockets while there are places, and deals them to the lanes in turn. Runs until dropped.
-pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], places: &Places) {
+pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<AcceptedSocket>], places: &ConnectionSlots) {
     for lane in lanes.iter().cycle() {
         let socket = loop {
             match accept(listener).await {
                 Ok((socket, address)) => match Arc::clone(&places.free).try_acquire_owned() {
-                    Ok(place) => break Dealt { stream: Bytes::Plain(socket), address, place },
+                    Ok(place) => break AcceptedSocket { stream: Bytes::Plain(socket), address, place },
                     Err(_) => {
                         metrics().connections.count_refused();
                         if let Some(times) = NO_PLACE.times() {
@@ -180,7 +183,7 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<Dealt>], places:
 
 /// The lanes' ends that sockets are dealt to.
 #[must_use]
-pub fn dealt_to(lanes: &[Lane]) -> Vec<mpsc::Sender<Dealt>> {
+pub fn senders_of(lanes: &[Lane]) -> Vec<mpsc::Sender<AcceptedSocket>> {
     lanes.iter().map(Lane::sockets).collect()
 }
 
@@ -207,8 +210,8 @@ mod tests {
     async fn sockets_are_dealt_in_turn() {
         let lanes: Vec<Lane> = (0..3_u8)
             .map(|number| {
-                let serve = move |dealt| async move {
-                    let mut sockets = std::pin::pin!(sockets(dealt));
+                let serve = move |accepted| async move {
+                    let mut sockets = std::pin::pin!(sockets(accepted));
                     while let Some(socket) = sockets.next().await {
                         socket?.write_all(&[number]).await?;
                     }
@@ -219,8 +222,8 @@ mod tests {
             .collect();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let ends = dealt_to(&lanes);
-        let dealing = tokio::spawn(async move { deal(&listener, &ends, &Places::new(6)).await });
+        let ends = senders_of(&lanes);
+        let dealing = tokio::spawn(async move { deal(&listener, &ends, &ConnectionSlots::new(6)).await });
         let mut served_by = Vec::new();
         for _ in 0..6 {
             served_by.push(TcpStream::connect(address).await.unwrap().read_u8().await.unwrap());

@@ -1,4 +1,4 @@
-//! What every part of the process stands on: its clock, its configuration, its worker threads, its telemetry, TLS.
+//! The foundation of the process: clock, configuration, worker threads, telemetry, TLS.
 
 pub mod clock;
 pub mod config;

@@ -22,7 +22,7 @@ pub struct RedisPlace {
 impl RedisPlace {
     /// Reads `redis://[user:password@]host[:port][,host[:port]…][/database]`, the same with `rediss://`, `redis+unix:///path`, or
     /// `redis+sentinel://[user:password@]host[:port][,…]/primary[/database][?sentinel-user=…&sentinel-password=…]`, the same with
-    /// `rediss+sentinel://`. `None`: it is none of these.
+    /// `rediss+sentinel://`. `None` if it is none of these.
     #[must_use]
     pub fn parse(url: &str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
@@ -64,7 +64,7 @@ impl RedisPlace {
     }
 }
 
-/// Who logs in to sentinels, by the part of the URL behind the question mark. `None`: it says something else.
+/// Who logs in to sentinels, by the part of the URL behind the question mark. `None` if it says something else.
 fn login_of(query: &str) -> Option<RedisConnectionInfo> {
     let (mut user, mut password) = ("", "");
     for part in query.split('&').filter(|part| !part.is_empty()) {

@@ -1,4 +1,4 @@
-//! What the service tells of itself: logs, traces and metrics.
+//! Telemetry: logs, traces and metrics.
 //!
 //! [`start`] sets up [`logs`] on stderr and, if an endpoint is given, the export of [`traces`] and metrics by OTLP; [`Telemetry::stop`] sends what is left, within
 //! [`FLUSH_LIMIT`]. [`crate::rpc`] measures calls, [`metrics`](mod@metrics) counts, [`endpoint`] shows the counts.

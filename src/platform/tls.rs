@@ -1,9 +1,9 @@
-//! TLS: of connections that this process makes ([`Outgoing`]), and of the listeners: certificates from files, read again when they change, and handshakes on a thread of their own.
+//! TLS: of connections that this process makes ([`ClientTls`]), and of the listeners: certificates from files, read again when they change, and handshakes on a thread of their own.
 //!
 //! TLS 1.3 and 1.2 only, by rustls. A connection keeps the certificate that it began with; a new one gets what the files say now.
 
+mod client;
 mod files;
-mod outgoing;
 mod portable;
 
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use rustls::{RootCertStore, ServerConfig};
 use crate::clock::system_now;
 use crate::config::{ClientAuth, TlsOptions};
 use crate::files::Stamp;
+pub use client::ClientTls;
 use domain::time::UnixMillis;
 pub use files::Certificate;
 use files::Files;
-pub use outgoing::Outgoing;
 pub use portable::{Portable, TlsStream};
 
 /// What a listener speaks over TLS.
@@ -39,7 +39,7 @@ pub struct Tls {
     current: ArcSwap<Current>,
 }
 
-/// What the files said when they were last read.
+/// The contents of the files when they were last read.
 struct Current {
     http2: Arc<ServerConfig>,
     http1: Arc<ServerConfig>,

@@ -1,4 +1,4 @@
-//! What holds for every request: its pace, its time, and the headers that tell browsers and search engines how careful to be.
+//! Applied to every request: a rate limit, a time limit, and the headers that tell browsers and search engines how careful to be.
 
 use std::time::Duration;
 
@@ -26,11 +26,11 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; frame-src 'self'; fo
 const POLICY_OF_FRAME: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; frame-ancestors 'self'; base-uri 'none'; sandbox";
 
-/// Lets a request through at its pace, and has the browser be careful with the answer.
+/// Lets a request through within its rate limit, and has the browser be careful with the answer.
 pub async fn check(State(public): State<Public>, request: Request, next: Next) -> Response {
     let headers = request.headers().clone();
     let address = request.extensions().get::<Peer>().map(|peer| peer.address.ip());
-    let mut response = match address.is_none_or(|address| public.pace.lets_through(address)) {
+    let mut response = match address.is_none_or(|address| public.limiter.lets_through(address)) {
         true => match tokio::time::timeout(LIMIT, next.run(request)).await {
             Ok(response) => response,
             Err(_) => say(Nothing::Unavailable, &headers),

@@ -3,8 +3,8 @@
 //! It is served on a listener of its own, and all that it has is [`LinkedDocuments`]: from here nobody reaches anything else, whatever is
 //! asked for. A link that opens nothing is answered in the same way, whyever it does not.
 
+mod address_limiter;
 mod guard;
-mod pace;
 
 use std::sync::Arc;
 
@@ -18,9 +18,9 @@ use http::StatusCode;
 use http::header::{ACCEPT_LANGUAGE, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
 
+use address_limiter::AddressLimiter;
 use billing::rendering::cover::{Cover, Nothing, nothing};
 use guard::Frame;
-use pace::Pace;
 use service::error::Error;
 use service::links::LinkedDocuments;
 use service::papers::{File, Form};
@@ -32,7 +32,7 @@ const LONGEST_TOKEN: usize = 64;
 #[derive(Clone)]
 struct Public {
     documents: LinkedDocuments,
-    pace: Arc<Pace>,
+    limiter: Arc<AddressLimiter>,
     is_secure: bool,
 }
 
@@ -51,9 +51,9 @@ struct NothingPage {
     text: String,
 }
 
-/// All that is served. `is_secure`: browsers come by TLS.
+/// The router of all pages. `is_secure`: browsers come by TLS.
 pub fn router(documents: LinkedDocuments, is_secure: bool) -> Router {
-    let public = Public { documents, pace: Arc::default(), is_secure };
+    let public = Public { documents, limiter: Arc::default(), is_secure };
     Router::new()
         .route("/d/{token}", get(show))
         .route("/d/{token}/document", get(frame))
@@ -113,7 +113,7 @@ fn found<T>(found: Result<Option<T>, Error>, headers: &HeaderMap, show: impl FnO
     }
 }
 
-/// Says why nothing is shown, in the language of the browser.
+/// Renders why nothing is shown, in the language of the browser.
 fn say(why: Nothing, headers: &HeaderMap) -> Response {
     let status = match why {
         Nothing::Gone => StatusCode::NOT_FOUND,

@@ -12,7 +12,7 @@ use domain::account::Account;
 use domain::command::Command;
 use domain::outcome::Outcome;
 use ledger::{
-    AccountFilter, AccountPage, EntryFilter, EntryPage, EntryPlace, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage,
+    AccountFilter, AccountPage, EntryFilter, EntryPage, EntryPosition, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage,
     ReservationPlace,
 };
 
@@ -134,7 +134,7 @@ impl UseCases {
             }
             page.next_before = Some(record.sequence);
             if filter.accepts(&record.entry) {
-                page.entries.push((EntryPlace { partition: record.partition, sequence: record.sequence }, record.entry));
+                page.entries.push((EntryPosition { partition: record.partition, sequence: record.sequence }, record.entry));
             }
         }
         page.next_before = page.next_before.filter(|_| !is_last);

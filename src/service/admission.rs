@@ -30,7 +30,7 @@ impl Default for Limits {
     }
 }
 
-/// What is under way. Cheap to clone; all clones count together.
+/// The requests and streams under way. Cheap to clone; all clones count together.
 #[derive(Clone, Debug)]
 pub struct Admission {
     requests: Arc<Semaphore>,
@@ -53,21 +53,21 @@ pub struct StreamPermit {
 }
 
 impl Admission {
-    /// Lets in as much as these limits say.
+    /// Admits as much as these limits allow.
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let bound = |count: usize| Arc::new(Semaphore::new(count.min(Semaphore::MAX_PERMITS)));
         Self { requests: bound(limits.max_concurrent_requests), watches: bound(limits.max_watches), streams: bound(limits.max_streams) }
     }
 
-    /// Lets a request in.
+    /// Admits a request.
     pub fn request(&self, context: &RequestContext) -> Result<RequestPermit<'_>, Error> {
         let _of_its_caller = share_of(context)?;
         let _of_all = self.requests.try_acquire().map_err(|_| overloaded("requests", "too many requests are under way"))?;
         Ok(RequestPermit { _of_all, _of_its_caller })
     }
 
-    /// Lets a watch in.
+    /// Admits a watch.
     pub fn watch(&self, context: &RequestContext) -> Result<StreamPermit, Error> {
         let _of_its_caller = share_of(context)?;
         let watches = Arc::clone(&self.watches);
@@ -75,13 +75,13 @@ impl Admission {
         Ok(StreamPermit { _of_all, _of_its_caller })
     }
 
-    /// Lets a stream in.
+    /// Admits a stream.
     pub fn stream(&self, context: &RequestContext) -> Result<StreamPermit, Error> {
         let _of_its_caller = share_of(context)?;
         Ok(StreamPermit { _of_its_caller, ..self.batch()? })
     }
 
-    /// Lets a batch in, which is a stream of one batch, and whose request was let in before.
+    /// Admits a batch, which is a stream of one batch, and whose request was admitted before.
     pub fn batch(&self) -> Result<StreamPermit, Error> {
         let streams = Arc::clone(&self.streams);
         let _of_all = streams.try_acquire_owned().map_err(|_| overloaded("streams", "too many streams are open"))?;

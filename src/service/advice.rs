@@ -11,7 +11,7 @@ use super::commands::Decided;
 use super::context::RequestContext;
 use super::credit::Unit;
 use super::error::Error;
-use billing::sending::look::DocumentSending;
+use billing::sending::mail_queries::DocumentSending;
 use billing::suggestion::{Suggestion, suggest};
 use billing::{Billing, MonthBill};
 use domain::account::{Account, Mode};
@@ -68,18 +68,18 @@ pub enum Topic {
     WrittenOff,
 }
 
-/// What is known besides a conversion.
+/// Facts for advice on a conversion.
 #[derive(Clone, Debug, Default)]
 pub struct AdviceContext {
     /// Which day of the month it is, in the billing time zone.
     pub day: i8,
     /// How far the bill of the month before is; unknown, if the billing store does not say.
     pub last_month: Option<MonthBill>,
-    /// Whom to ask whether an invoice was sent.
+    /// The contact for questions whether an invoice was sent.
     pub contact: String,
     /// The limit that the account's history suggests.
     pub suggestion: Option<Suggestion>,
-    /// What the final bill came to.
+    /// The total of the final bill.
     pub final_bill: Option<Units>,
 }
 
@@ -274,16 +274,16 @@ fn timing(known: &AdviceContext) -> String {
     format!("{best}; {today}")
 }
 
-/// How far the mail of a document is that is not known to have been sent.
+/// The state of the mail of a document that is not known to have been sent.
 fn not_sent(sending: Option<DocumentSending>, contact: &str) -> String {
     match sending {
         Some(DocumentSending::Sent) => "it was sent".to_owned(),
         Some(DocumentSending::Waiting) => "it has not been sent yet".to_owned(),
         Some(DocumentSending::Failed | DocumentSending::Bounced) => "it did not reach the customer by mail: see its mails".to_owned(),
-        Some(DocumentSending::Unknown) => "nobody knows whether it was sent: see its mails".to_owned(),
+        Some(DocumentSending::Unknown) => "it is unknown whether it was sent: see its mails".to_owned(),
         Some(DocumentSending::Off) | None => {
             let ask = if contact.is_empty() { "the people who send invoices" } else { contact };
-            format!("it is not sent by this service, so nobody knows here whether it reached the customer: ask {ask} if you feel unsure")
+            format!("it is not sent by this service, so it is unknown here whether it reached the customer: ask {ask} if you feel unsure")
         }
     }
 }
@@ -335,7 +335,7 @@ mod tests {
         assert!(known(3, generated(None)).ends_with("ask the people who send invoices if you feel unsure."));
         assert!(known(3, generated(Some(DocumentSending::Sent))).contains("was generated and sent, and today lies within that week."));
         assert!(known(3, generated(Some(DocumentSending::Waiting))).ends_with("it has not been sent yet."));
-        assert!(known(3, generated(Some(DocumentSending::Unknown))).contains("nobody knows whether it was sent"));
+        assert!(known(3, generated(Some(DocumentSending::Unknown))).contains("unknown whether it was sent"));
         assert!(known(20, generated(Some(DocumentSending::Sent))).contains("generated and sent, but that week is over"));
         assert!(known(20, generated(None)).contains("that week is over"));
         let context = AdviceContext { day: 3, last_month: generated(None), contact: "Ann".to_owned(), ..AdviceContext::default() };

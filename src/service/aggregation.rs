@@ -17,8 +17,8 @@ pub struct UnreadJournal {
     pub first: u64,
     /// How many are kept.
     pub entries: u64,
-    /// What becomes of them, for people.
-    pub fate: &'static str,
+    /// Why they are not read, for people.
+    pub reason: &'static str,
     /// How far the partition's time is ahead of the clock.
     pub ahead: Millis,
     /// The entry at which a step was torn, if one was.
@@ -78,7 +78,7 @@ impl UseCases {
 
     async fn unread_journals(&self) -> Result<Vec<UnreadJournal>, Error> {
         let ledger = &self.ledger;
-        let fate = match ledger.journal_bounds().unread_tail {
+        let reason = match ledger.journal_bounds().unread_tail {
             Some(_) => "there is no billing store: usage records are discarded without billing; only the newest journal entries are kept",
             None => "there is no billing store: usage records are kept in the journal, and not read",
         };
@@ -86,7 +86,7 @@ impl UseCases {
         for partition in 0..ledger.partitions() {
             let span = ledger.engine().journal_span(partition).await?;
             let (entries, ahead) = (span.next.saturating_sub(span.first), span.now - ledger.clock().now());
-            journals.push(UnreadJournal { partition, first: span.first, entries, fate, ahead, torn: span.torn() });
+            journals.push(UnreadJournal { partition, first: span.first, entries, reason, ahead, torn: span.torn() });
         }
         Ok(journals)
     }

@@ -6,7 +6,7 @@
 //!
 //! The figures are copied into the ledger's store with who may call, and are known to every process within seconds, without SQL.
 
-mod doing;
+mod execution;
 mod holding;
 mod people;
 
@@ -17,11 +17,11 @@ use access::Permission;
 use billing::approvals::figures::Figure;
 use billing::approvals::{Approval, ApprovalFilter, State};
 use billing::change::{Applied, Change};
-pub use doing::{SWEEP, sweep};
 use domain::account::Currency;
 use domain::approval::GuardedAct;
 use domain::money::DecimalAmount;
 use domain::time::UnixMillis;
+pub use execution::{SWEEP, sweep};
 
 /// The reason of an act for which there is no room.
 pub(super) const TOO_MANY: &str = "TOO_MANY_APPROVALS";
@@ -31,7 +31,7 @@ pub(super) const TOO_MANY: &str = "TOO_MANY_APPROVALS";
 pub struct ApprovalPage {
     /// The last first.
     pub approvals: Vec<Approval>,
-    /// Before which number the next page begins; `None`: there is none.
+    /// Before which number the next page begins; `None` if there is none.
     pub next: Option<i64>,
 }
 
@@ -72,7 +72,7 @@ impl UseCases {
         Ok(self.billing(context).await?.waiting_approvals(&filter, self.clock().now()).await?)
     }
 
-    /// Approves an act, and has it done. Returns what has become of it, and whether it was approved before by the same request.
+    /// Approves an act, and has it done. Returns its state, and whether the same request approved it before.
     pub async fn approve(&self, context: &RequestContext, id: i64, change: &Change) -> Result<(Approval, bool), Error> {
         let found = self.approval_for(context, Permission::ApproveActs, id).await?;
         let change = &context.signed(change)?;

@@ -8,7 +8,7 @@ use super::context::RequestContext;
 use super::error::{Error, Kind};
 use super::permissions::is_act;
 use access::Permission;
-use billing::audit::list::{AuditFilter, AuditPlace};
+use billing::audit::list::{AuditCursor, AuditFilter};
 use billing::audit::{Act, AuditRecord};
 
 use domain::command::{Action, Command};
@@ -22,8 +22,8 @@ use trail::{Refused, Trail};
 pub struct AuditPage {
     /// The last first.
     pub records: Vec<AuditRecord>,
-    /// Where the next page begins; `None`: there is none.
-    pub next: Option<AuditPlace>,
+    /// Where the next page begins; `None` if there is none.
+    pub next: Option<AuditCursor>,
 }
 
 impl UseCases {
@@ -90,7 +90,7 @@ impl UseCases {
         &self,
         context: &RequestContext,
         filter: &AuditFilter,
-        after: Option<AuditPlace>,
+        after: Option<AuditCursor>,
         count: usize,
     ) -> Result<AuditPage, Error> {
         let scope = context.scope(Permission::ReadAudit, filter.account.as_deref())?;

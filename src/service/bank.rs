@@ -42,7 +42,7 @@ pub struct Line {
     pub amount: DecimalAmount,
     /// ISO 4217.
     pub currency: Currency,
-    /// Who paid; empty if not said.
+    /// The payer; empty if not said.
     pub payer: String,
     /// What for.
     pub text: String,
@@ -70,7 +70,7 @@ pub struct Unreadable {
     pub place: usize,
 }
 
-/// What is wrong with a file.
+/// An error in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// It is too large, or has too many lines.
@@ -110,7 +110,7 @@ pub fn text_of(bytes: &[u8]) -> String {
     }
 }
 
-/// Gives each line its digest. Of lines that are alike, each has its number.
+/// Computes the digest of each line. Equal lines are told apart by a number.
 fn name_lines(lines: &mut [Line]) {
     let mut seen: HashMap<String, u32> = HashMap::new();
     for line in lines {
@@ -148,7 +148,7 @@ fn movement_of(line: &Line) -> String {
     format!("{} {} {}", line.day, plain(line.amount), line.currency.code())
 }
 
-/// The same without the account, if that is not for the caller's eyes: it is booked all the same.
+/// The same without the account, if that is not for the caller's eyes: it is booked anyway.
 fn shown_to(context: &RequestContext, found: BookedLine) -> BookedLine {
     match context.caller.may_on(Permission::RecordPayments, &found.account) {
         true => found,

@@ -11,7 +11,7 @@ use access::key::NewKey;
 use access::{Access, Kind as Known, Permission, StoredCallers};
 use billing::Billing;
 use billing::approvals::figures::Figure;
-use billing::callers::{CallerKind, LetIn, MOST, Made, Revoked, StoredCaller};
+use billing::callers::{AdmittedCallers, CallerKind, CreateOutcome, MOST, RevokeOutcome, StoredCaller};
 use billing::change::{Applied, Change};
 use domain::account::Currency;
 use domain::approval::GuardedAct;
@@ -26,9 +26,9 @@ const LONGEST_NAME: usize = 128;
 /// A caller that is to be let in.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewCaller {
-    /// What to call it: the actor in the journal. Of a certificate, the name in it.
+    /// Its name: the actor in the journal. Of a certificate, the name in it.
     pub name: String,
-    /// What it may do.
+    /// Its permissions.
     pub grant: GrantEntry,
     /// From when on it is refused; `None` is never.
     pub expires_at: Option<UnixMillis>,
@@ -39,7 +39,7 @@ pub struct NewCaller {
 pub struct Caller {
     /// As kept.
     pub stored: StoredCaller,
-    /// What it may do.
+    /// Its permissions.
     pub grant: GrantEntry,
 }
 
@@ -55,12 +55,12 @@ pub struct MadeKey {
 pub struct CallerPage {
     /// By kind and name.
     pub callers: Vec<Caller>,
-    /// After whom the next page begins; `None`: there is none.
+    /// After whom the next page begins; `None` if there is none.
     pub next: Option<(CallerKind, String)>,
 }
 
 impl UseCases {
-    /// Makes an API key.
+    /// Creates an API key.
     pub async fn create_key(&self, context: &RequestContext, new: NewCaller, change: &Change) -> Result<MadeKey, Error> {
         let key = NewKey::generate().map_err(LedgerError::not_done)?;
         let (id, digest) = (key.id.clone(), key.digest().to_string());
@@ -69,7 +69,7 @@ impl UseCases {
         Ok(MadeKey { caller, text: (applied == Applied::Now).then_some(key.text) })
     }
 
-    /// Lets in who shows a client certificate of a name.
+    /// Admits callers with a client certificate of this name.
     pub async fn grant_certificate(&self, context: &RequestContext, new: NewCaller, change: &Change) -> Result<(Caller, Applied), Error> {
         let id = new.name.clone();
         let applied = self.let_in(context, CallerKind::Certificate, &new, id, String::new(), change).await?;
@@ -114,15 +114,15 @@ impl UseCases {
         let billing = self.billing(context).await?;
         self.catch_up(billing).await?;
         match billing.make_caller(&caller, change).await? {
-            Made::Applied(applied) => {
+            CreateOutcome::Applied(applied) => {
                 self.pass_on(billing).await;
                 Ok(applied)
             }
-            Made::Taken => {
+            CreateOutcome::Taken => {
                 let text = format!("there is a {} of this name: revoke it first", kind.name());
                 Err(Error::new(Kind::AlreadyExists, "CALLER_EXISTS", text).of(Subject::Resource(kind.name(), name.clone())))
             }
-            Made::TooMany => {
+            CreateOutcome::TooMany => {
                 let text = format!("there are {MOST} callers, which is the most");
                 Err(Error::new(Kind::Exhausted, "TOO_MANY_CALLERS", text))
             }
@@ -169,12 +169,12 @@ impl UseCases {
             is_user || !self.manages(caller) || others.iter().any(|other| self.manages(other)) || self.access.names_manager()
         };
         match billing.revoke_caller(kind, name, system_now(), change, may_go).await? {
-            Revoked::Applied(applied) => {
+            RevokeOutcome::Applied(applied) => {
                 self.pass_on(billing).await;
                 Ok(applied)
             }
-            Revoked::Unknown => Err(no_caller(kind, name)),
-            Revoked::Needed => Err(last_manager(kind)),
+            RevokeOutcome::Unknown => Err(no_caller(kind, name)),
+            RevokeOutcome::Needed => Err(last_manager(kind)),
         }
     }
 
@@ -285,7 +285,7 @@ pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
     if recover(billing, ledger, version).await? != Copied::Earlier {
         return Ok(());
     }
-    let LetIn { version, callers, is_anybody_known, figures } = billing.let_in(system_now()).await?;
+    let AdmittedCallers { version, callers, is_anybody_known, figures } = billing.let_in(system_now()).await?;
     let mut copy = StoredCallers { is_open: !is_anybody_known, ..StoredCallers::default() };
     for Figure { act, currency, above } in figures {
         copy.approval_above.entry(act.name().to_owned()).or_default().insert(currency.code().to_owned(), above.to_string());
@@ -304,7 +304,7 @@ pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Takes who is let in from the ledger's store, if it is another version than the one that is known; returns whether it was.
+/// Loads who is let in from the ledger's store, if it is another version than the one that is known; returns whether it was.
 pub async fn follow(access: &Access, ledger: &Ledger, known: &mut Option<i64>) -> anyhow::Result<bool> {
     let Some(CopiedCallers { version, content }) = ledger.engine().callers(*known).await? else { return Ok(false) };
     access.take_stored(version, serde_json::from_str(&content)?)?;
@@ -323,7 +323,7 @@ fn figures_of(copied: &CopiedCallers) -> anyhow::Result<Vec<Figure>> {
     Ok(figures.collect())
 }
 
-/// Who is let in by a copy, as the billing store keeps it.
+/// Callers of a copy, as the billing store keeps it.
 fn of_copy(copied: &CopiedCallers) -> anyhow::Result<Vec<StoredCaller>> {
     let StoredCallers { keys, certificates, .. } = serde_json::from_str(&copied.content)?;
     let instant = |at: Option<Timestamp>| at.map_or(UnixMillis::NONE, |at| UnixMillis::new(at.as_millisecond()));

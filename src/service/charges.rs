@@ -45,7 +45,7 @@ const VIOLATION_BYTES: usize = 256 * 1024;
 const TURN: u32 = 256;
 const TURN_BESIDE_CALLS: usize = 32;
 
-/// What became of a command of a batch.
+/// The outcome of a command of a batch.
 #[derive(Debug)]
 pub enum Charge {
     /// It was a look at an account's credit.
@@ -199,7 +199,7 @@ fn within(room: &mut usize, mut error: Error) -> Error {
     error
 }
 
-/// What became of a command.
+/// The outcome of a command.
 fn charged(recorder: &Recorder, command: Arc<Command>, answer: Result<Answer, LedgerError>) -> Charge {
     recorder.record(&command, answer.as_ref());
     let is_look = matches!(command.action, Action::Observe { .. });
@@ -276,7 +276,7 @@ where
         self.use_cases.admit(self.access.context(), command).await
     }
 
-    /// Lets others have a turn from time to time, however fast commands come.
+    /// Yields from time to time, however fast commands come.
     async fn take_turns(&mut self, commands: u32) {
         self.since_turn += commands;
         if self.since_turn > TURN {

@@ -1,6 +1,6 @@
 //! Commands: what moves money, and what looks at it. Each is decided by the ledger in one atomic step.
 //!
-//! Dropping one of these futures is harmless: a command that was sent is decided and recorded all the same.
+//! Dropping one of these futures is harmless: a command that was sent is decided and recorded anyway.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ impl UseCases {
         Ok(decided)
     }
 
-    /// Looks at an account's credit, due events applied.
+    /// Reads an account's credit, due events applied.
     pub async fn observe(&self, context: &RequestContext, account: &str) -> Result<Outcome, Error> {
         context.require(Permission::ReadCredit, account)?;
         self.look_at(account).await

@@ -1,4 +1,4 @@
-//! What is known of a request besides what it asks for: who calls, until when the caller waits, its trace, and the protocol it came by.
+//! The context of a request: who calls, until when the caller waits, its trace, and the protocol it came by.
 //!
 //! Every use case takes a context first, so that access is decided in one place, whatever the protocol. A context is made once, where a
 //! protocol takes a request in. It costs no allocation, and a stream keeps a clone while it lives.

@@ -38,14 +38,14 @@ pub struct Limit {
     pub currency: Option<Currency>,
 }
 
-/// What to do with each account.
+/// The conversion of each account.
 #[derive(Debug)]
 pub struct Plan {
     /// The name of the batch, of which request ids are made.
     pub batch_id: String,
     /// The payment mode to convert to.
     pub mode: Mode,
-    /// The limit of accounts that have none of their own; `None`: it stays, unless it is suggested.
+    /// The limit of accounts that have none of their own; `None` means that it stays, unless it is suggested.
     pub limit: Option<Limit>,
     /// Whether the limit is the one that the account's history suggests.
     pub is_suggested: bool,
@@ -81,12 +81,12 @@ pub struct Cursor {
     pub after: Option<NamePlace>,
 }
 
-/// What became of an account.
+/// The outcome for an account.
 #[derive(Clone, Debug)]
 pub struct ConvertedAccount {
     /// The account.
     pub id: String,
-    /// What became of it.
+    /// The outcome.
     pub conversion: Conversion,
     /// Where to go on behind it.
     pub cursor: Cursor,
@@ -94,7 +94,7 @@ pub struct ConvertedAccount {
     pub total: usize,
 }
 
-/// What became of an account.
+/// The outcome for an account.
 #[derive(Clone, Debug)]
 pub enum Conversion {
     /// Its mode or its limit was changed.
@@ -177,7 +177,7 @@ impl UseCases {
             let (use_cases, context, plan) = (use_cases.clone(), Arc::clone(&context), Arc::clone(&plan));
             async move { use_cases.convert_one(&context, &plan, target?).await }
         });
-        // An account that the caller may convert no longer is refused by itself.
+        // An account that the caller may no longer convert is refused on its own.
         Ok(access.hold(answers.buffered(UNDER_WAY), move |context| match is_of_all {
             true => context.require_everywhere(Permission::Convert),
             false => context.require_at_all(Permission::Convert),
@@ -198,7 +198,7 @@ impl UseCases {
         Ok(ConvertedAccount { id, conversion, cursor, total })
     }
 
-    /// Looks what is to be done, and does it. If the account is changed meanwhile, it looks once more.
+    /// Works out what is to be done, and does it. If the account is changed meanwhile, it does so once more.
     async fn treat(&self, context: &RequestContext, plan: &Plan, target: &Target, may_repeat: bool) -> Result<Conversion, Error> {
         context.require(Permission::Convert, &target.id)?;
         let Outcome { account, now, .. } = self.look_at(&target.id).await?;
@@ -273,7 +273,7 @@ impl UseCases {
         command: &Command,
     ) -> Result<(Outcome, Vec<Entry>), Error> {
         let [period_end, _] = self.clock().period_ends(now);
-        let step_time = StepTime { now, period_end, window: self.ledger.window() };
+        let step_time = StepTime { now, period_end, window: self.ledger.idempotency_window() };
         let loaded = LoadedState { account: account.copied(), next_sequence: 1, ..LoadedState::default() };
         let step = rules::decide(&loaded, command, &[0; 8], &step_time);
         let outcome = step.answer.map_err(|refusal| Error::refused(refusal, command))?;

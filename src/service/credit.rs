@@ -9,7 +9,7 @@ use domain::time::UnixMillis;
 pub struct Credit {
     /// The payment mode.
     pub mode: Mode,
-    /// What the account lets happen.
+    /// Lifecycle of the account.
     pub status: Status,
     /// Currency and decimals of the amounts.
     pub unit: Unit,
@@ -24,13 +24,13 @@ pub struct Credit {
     pub limit: Units,
     /// When a temporary limit ends, if it is what counts.
     pub limit_expires_at: Option<UnixMillis>,
-    /// What the next transaction may cost at most.
+    /// The most that the next transaction may cost.
     pub usable: Units,
     /// The net position with the provider.
     pub current_balance: Units,
 }
 
-/// What amounts of an account are counted in.
+/// The currency and decimals of an account's amounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unit {
     pub currency: Currency,

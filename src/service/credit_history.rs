@@ -16,7 +16,7 @@ const ENTRIES: usize = 5_000;
 /// How credit went.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreditHistory {
-    /// What the amounts are counted in.
+    /// The currency and decimals of the amounts.
     pub unit: Unit,
     /// The current balance (the balance less what is unbilled) at the end of each day with an entry, oldest first; of today: until now.
     pub days: Vec<(Date, Units)>,

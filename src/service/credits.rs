@@ -26,7 +26,7 @@ pub struct BilledCharge {
     pub text: String,
     /// How much it was, in units of the account.
     pub amount: Units,
-    /// What is left to give back of it; `None`: its id was used again, so that a refund would be of another charge.
+    /// What is left to give back of it; `None` if its id was used again, so that a refund would be of another charge.
     pub left: Option<Units>,
 }
 

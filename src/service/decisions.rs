@@ -1,4 +1,4 @@
-//! What became of each command: a line of the log at debug, and of declines and refusals a note that is kept for a day.
+//! Records the outcome of each command: a line of the log at debug, and of declines and refusals a note that is kept for a day.
 //!
 //! Notes are in memory, shared by the lanes of this process: at most [`MOST`] (about 15 MB), and [`MOST_OF_ACCOUNT`] of one account, so that an
 //! account that is declined all the time takes no place of others. What another process declined, that process knows.
@@ -57,7 +57,7 @@ pub struct Declined {
     pub trace_id: Option<u128>,
 }
 
-/// What was declined in this process. Cheap to clone; all clones are one.
+/// Commands declined in this process. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct Declines(Arc<Mutex<Notes>>, Arc<Mutex<Option<Counted>>>);
 
@@ -184,7 +184,7 @@ fn most_frequent<T: Ord>(counts: HashMap<T, usize>) -> Vec<(T, usize)> {
     counts
 }
 
-/// What was declined of an account, as this process knows it.
+/// Declined commands of an account, as this process knows them.
 #[derive(Debug)]
 pub struct AccountDeclines {
     /// The account as it is now.
@@ -205,7 +205,7 @@ impl UseCases {
     }
 }
 
-/// Who asked, of one request or one batch of a stream.
+/// Records decisions of one request or one batch of a stream, with its caller.
 #[derive(Clone, Debug)]
 pub(super) struct Recorder {
     declines: Declines,
@@ -226,7 +226,7 @@ impl Recorder {
         }
     }
 
-    /// Notes what became of a command.
+    /// Notes the outcome of a command.
     pub fn record(&self, command: &Command, answer: Result<&Answer, &LedgerError>) {
         let reason = why(command, answer.ok());
         if tracing::enabled!(target: TARGET, tracing::Level::DEBUG) {

@@ -119,7 +119,7 @@ impl UseCases {
         Ok(File::new(&label, form, content))
     }
 
-    /// Whom documents of an account are for.
+    /// The recipient of an account's documents.
     pub async fn customer(&self, context: &RequestContext, account: &str) -> Result<Party, Error> {
         context.require(Permission::ReadBillingDetails, account)?;
         self.tell_of_read(context, "GetBillingDetails", account);

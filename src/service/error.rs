@@ -1,7 +1,7 @@
 //! Why a use case gave no answer, or refused: one error for all protocols, which only render it.
 //!
 //! Each has a reason in capitals, which is part of the API, a text for people, and what helps a program: the fields that are wrong, what
-//! it is about, and when to try again. The text is made from what is known of the outcome alone: nothing was done, or nobody knows.
+//! it is about, and when to try again. The text is made from what is known of the outcome alone: nothing was done, or that is unknown.
 //! What a store says of itself is the error's cause: it is logged once, where a protocol renders the error, and never shown to a caller.
 
 mod refusals;
@@ -23,7 +23,7 @@ const RETRY_OVERLOAD: Duration = Duration::from_millis(100);
 /// Another process takes calls already, or this one will soon.
 const RETRY_ELSEWHERE: Duration = Duration::from_millis(100);
 
-/// What kind of error it is: what a caller has to do about it.
+/// The kind of an error: what a caller has to do about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The request is wrong, whatever the state of things.
@@ -32,7 +32,7 @@ pub enum Kind {
     NotFound,
     /// What it would make exists.
     AlreadyExists,
-    /// Nobody knows who calls.
+    /// The caller is unknown.
     Unauthenticated,
     /// The caller may not do it.
     Denied,
@@ -53,7 +53,7 @@ pub enum Kind {
 pub enum Subject {
     /// A resource: "account", "reservation", "charge", "payment", "invoice"; and its name.
     Resource(&'static str, String),
-    /// What is in a state that does not allow it: "accounts/acme".
+    /// The subject is in a state that does not allow it: "accounts/acme".
     State(String),
 }
 
@@ -140,7 +140,7 @@ impl Error {
         self
     }
 
-    /// Whether nobody knows what became of the request, or what would become of it a moment later.
+    /// Whether the outcome of the request is unknown, or may change a moment later.
     #[must_use]
     pub fn leaves_open(&self) -> bool {
         matches!(self.kind, Kind::Unavailable | Kind::Exhausted | Kind::Internal)
@@ -201,7 +201,7 @@ impl Error {
         Self::new(Kind::Exhausted, "CALLER_LIMIT", text).with("limit", reached.limit()).retried_after(wait)
     }
 
-    /// What is not there.
+    /// The subject does not exist.
     pub fn not_found(reason: &'static str, resource: &'static str, name: &str, text: impl Into<String>) -> Self {
         Self::new(Kind::NotFound, reason, text).of(Subject::Resource(resource, name.to_owned()))
     }
@@ -316,7 +316,7 @@ impl Error {
     }
 }
 
-/// What is wrong with fields, for people.
+/// The errors of fields, for people.
 fn text_of_violations(violations: &[Violation]) -> String {
     let name = |field: &str| if field.is_empty() { "the request".to_owned() } else { field.to_owned() };
     match violations {

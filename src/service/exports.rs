@@ -21,8 +21,8 @@ const SEQUENCES: i64 = 4_000;
 
 /// What to export.
 #[derive(Clone, Debug)]
-pub struct Wanted {
-    /// Of this account; `None`: of all.
+pub struct ExportQuery {
+    /// Of this account; `None` means of all.
     pub account: Option<String>,
     /// Accepted at or after this.
     pub from: UnixMillis,
@@ -69,7 +69,7 @@ enum Rest {
 
 impl UseCases {
     /// Begins an export of usage records.
-    pub async fn export_usage(&self, context: RequestContext, wanted: Wanted) -> Result<UsageExport, Error> {
+    pub async fn export_usage(&self, context: RequestContext, wanted: ExportQuery) -> Result<UsageExport, Error> {
         // What is exported of all is read along the journal, where accounts stand side by side.
         let account = wanted.account.clone();
         self.telling(&context, may_export(&context, account.as_deref()))?;
@@ -100,8 +100,8 @@ impl UsageExport {
 
 impl UsagePages {
     /// Finds where the records are.
-    pub async fn begin(billing: Billing, wanted: Wanted) -> Result<Self, BillingError> {
-        let Wanted { account, from, to, after } = wanted;
+    pub async fn begin(billing: Billing, wanted: ExportQuery) -> Result<Self, BillingError> {
+        let ExportQuery { account, from, to, after } = wanted;
         let rest = match account {
             Some(account) => {
                 let mut places = billing.usage_of(&account, from, to).await?;

@@ -99,7 +99,7 @@ impl UseCases {
         Ok(self.billing(context).await?.approve(approved, change).await?)
     }
 
-    /// Works documents out again that are held back, and returns what became of them: one, or all, some at a time, after the one with the
+    /// Works documents out again that are held back, and returns the results: one, or all, some at a time, after the one with the
     /// given id; and the id after which to go on.
     pub async fn retry_held(&self, context: &RequestContext, one: Option<i64>, after: i64) -> Result<(Vec<Retried>, Option<i64>), Error> {
         context.require_everywhere(Permission::ApproveInvoices)?;

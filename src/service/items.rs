@@ -1,4 +1,4 @@
-//! What documents call items: the list of an issuer.
+//! The item names of an issuer.
 
 use super::UseCases;
 use super::context::RequestContext;
@@ -35,7 +35,7 @@ impl UseCases {
         Ok(self.billing(context).await?.set_item(issuer, name, change).await?)
     }
 
-    /// Takes away what an item is called in a language.
+    /// Removes the name of an item in a language.
     pub async fn delete_item(
         &self,
         context: &RequestContext,

@@ -13,7 +13,7 @@ use super::papers::{File, Form};
 use access::Permission;
 use billing::change::{Applied, Change};
 use billing::document::Document;
-use billing::links::{DocumentLink, LinkAct, MOST_LINKS};
+use billing::links::{DocumentLink, LinkOutcome, MOST_LINKS};
 use billing::rendering::cover::Cover;
 use billing::rendering::{self, FormError};
 use billing::{Billing, BillingError, DocumentState, StoredDocument};
@@ -34,7 +34,7 @@ pub struct LinkView {
 }
 
 impl UseCases {
-    /// Makes a link to an issued document, for so many days; 0: as many as the settings say.
+    /// Creates a link to an issued document, valid for `days` days; 0: for as many as the settings say.
     pub async fn create_document_link(
         &self,
         context: &RequestContext,
@@ -100,14 +100,20 @@ impl UseCases {
         if stored.state == DocumentState::Issued { Ok(stored) } else { Err(Error::invoice_not_found(number)) }
     }
 
-    async fn linked(&self, context: &RequestContext, billing: &Billing, act: LinkAct, about: &str) -> Result<(Applied, LinkView), Error> {
+    async fn linked(
+        &self,
+        context: &RequestContext,
+        billing: &Billing,
+        act: LinkOutcome,
+        about: &str,
+    ) -> Result<(Applied, LinkView), Error> {
         match act {
-            LinkAct::Done(applied, link) => Ok((applied, self.view(context, billing, link).await?)),
-            LinkAct::TooMany => {
+            LinkOutcome::Done(applied, link) => Ok((applied, self.view(context, billing, link).await?)),
+            LinkOutcome::TooMany => {
                 let text = format!("{MOST_LINKS} links to it work already: revoke one that nobody needs");
                 Err(Error::precondition("TOO_MANY_LINKS", format!("invoices/{about}"), text))
             }
-            LinkAct::NotFound => Err(no_link(about)),
+            LinkOutcome::NotFound => Err(no_link(about)),
         }
     }
 

@@ -1,11 +1,11 @@
-//! What operators note on an account.
+//! Operators' notes on an account.
 
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
 use billing::change::{Applied, Change};
-use billing::notes::{Note, NotePlace};
+use billing::notes::{Note, NoteCursor};
 
 /// The longest note, in characters.
 pub const LONGEST_NOTE: usize = 2_000;
@@ -36,9 +36,9 @@ impl UseCases {
         &self,
         context: &RequestContext,
         account: &str,
-        after: Option<&NotePlace>,
+        after: Option<&NoteCursor>,
         count: usize,
-    ) -> Result<(Vec<Note>, Option<NotePlace>), Error> {
+    ) -> Result<(Vec<Note>, Option<NoteCursor>), Error> {
         context.require(Permission::ReadNotes, account)?;
         self.tell_of_read(context, "ListNotes", account);
         self.look_at(account).await?;

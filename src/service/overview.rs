@@ -25,7 +25,7 @@ pub struct Overview {
     pub now: UnixMillis,
     /// How many entries the journal has had so far: what is charged, paid, reserved and set.
     pub entries: u64,
-    /// How many of them the billing store lacks, and for how long the first of these has been waiting; `None`: there is none.
+    /// How many of them the billing store lacks, and for how long the first of these has been waiting; `None` if there is none.
     pub lag: Option<(u64, Millis)>,
     /// How many partitions do not go on.
     pub stopped: usize,
@@ -35,11 +35,11 @@ pub struct Overview {
     pub declines: Vec<(&'static str, usize)>,
     /// The organizations that were declined most often because their credit did not suffice, and how often.
     pub without_credit: Vec<(Arc<str>, usize)>,
-    /// What waits for somebody; `None`: there is no billing store, or it is away.
+    /// What waits for somebody; `None` if there is no billing store, or it is away.
     pub waiting: Option<Waiting>,
 }
 
-/// What waits for somebody.
+/// Work that waits for an operator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
     /// Drafts to approve.
@@ -48,7 +48,7 @@ pub struct Waiting {
     pub without_settings: i64,
     /// Documents that are held back.
     pub held: i64,
-    /// Mails of which nobody knows whether they were sent.
+    /// Mails of which it is unknown whether they were sent.
     pub unknown_mails: i64,
     /// Mails that failed or came back.
     pub failed_mails: i64,

@@ -55,7 +55,7 @@ pub struct Span {
 pub struct File {
     /// Its media type.
     pub content_type: &'static str,
-    /// What to call it.
+    /// Its name.
     pub name: String,
     /// Its bytes.
     pub content: Vec<u8>,

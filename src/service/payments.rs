@@ -15,9 +15,9 @@ use super::permissions::not_ahead;
 use access::Permission;
 use billing::bills::allocate::by_hand::NotAllocated;
 use billing::document::DocumentKind;
-use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
+use billing::payments::{Payment, PaymentCursor, PaymentFilter, PaymentInFull};
 use billing::scope::Scope;
-use billing::{Act, Billing, BillingError, ByHand, DocumentState, Handled};
+use billing::{Act, Billing, BillingError, ByHand, ByHandOutcome, DocumentState};
 use domain::account::{Account, Currency};
 use domain::command::Command;
 use domain::money::{DecimalAmount, Units};
@@ -37,8 +37,8 @@ const ALLOCATIONS: usize = 200;
 pub struct PaymentPage {
     /// Those received last first.
     pub payments: Vec<Payment>,
-    /// Where the next page begins; `None`: there is none.
-    pub next: Option<PaymentPlace>,
+    /// Where the next page begins; `None` if there is none.
+    pub next: Option<PaymentCursor>,
 }
 
 /// A recorded payment.
@@ -54,7 +54,7 @@ pub struct Recorded {
 pub struct AllocateByHand {
     /// What to do. Its amount is set once the account's decimals are known.
     pub by_hand: ByHand,
-    /// How much; `None`: as much as there is.
+    /// How much; `None` means as much as there is.
     pub amount: Option<DecimalAmount>,
     /// The currency that the caller believes the account to have, if it said so.
     pub currency: Option<Currency>,
@@ -62,12 +62,12 @@ pub struct AllocateByHand {
     pub first_sent_at: Option<UnixMillis>,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Debug)]
 pub struct AllocatedByHand {
     pub account: Account,
     /// What was done.
-    pub handled: Handled,
+    pub handled: ByHandOutcome,
     /// The payment afterwards, if it is one.
     pub payment: Option<PaymentInFull>,
 }
@@ -102,7 +102,7 @@ impl UseCases {
         &self,
         context: &RequestContext,
         filter: &PaymentFilter,
-        after: Option<PaymentPlace>,
+        after: Option<PaymentCursor>,
         count: usize,
     ) -> Result<PaymentPage, Error> {
         let scope = context.scope(Permission::ReadDocuments, filter.account.as_deref())?;
@@ -163,7 +163,7 @@ fn not_found(account: &str, id: &str) -> Error {
     error.with("account_id", account).with("payment_id", id)
 }
 
-async fn allocate(billing: &Billing, account: &Account, asked: &ByHand) -> Result<Handled, Error> {
+async fn allocate(billing: &Billing, account: &Account, asked: &ByHand) -> Result<ByHandOutcome, Error> {
     let mut done = billing.allocate_by_hand(asked).await?;
     if done == Err(NotAllocated::NoSuchInvoice) {
         // Invoices that are paid, by others, are not looked at to allocate.

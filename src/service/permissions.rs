@@ -41,7 +41,7 @@ impl RequestContext {
         }
     }
 
-    /// Of which accounts a list may show something; `None`: of all. A list of one account is refused if it is not among them.
+    /// Of which accounts a list may show something; `None` means of all. A list of one account is refused if it is not among them.
     pub(super) fn scope(&self, permission: Permission, account: Option<&str>) -> Result<Option<Scope>, Error> {
         if let Some(account) = account {
             self.require(permission, account)?;
@@ -208,7 +208,7 @@ impl From<Option<Amounts>> for Amounts {
     }
 }
 
-/// What a caller needs for a command.
+/// The permission that a command needs.
 pub(super) fn permission_for(action: &Action) -> Permission {
     match action {
         Action::Observe { .. } => Permission::ReadCredit,

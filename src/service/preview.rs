@@ -11,7 +11,7 @@ use domain::time::UnixMillis;
 /// The coming document of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preview {
-    /// The document; `None`: there is nothing to bill so far.
+    /// The document; `None` if there is nothing to bill so far.
     pub document: Option<StoredDocument>,
     /// The position of the journal that it is of.
     pub position: JournalPosition,
@@ -35,7 +35,7 @@ impl UseCases {
         self.open_bill(context, account).await
     }
 
-    /// What would become of an account's open bill.
+    /// Previews an account's open bill.
     pub(super) async fn open_bill(&self, context: &RequestContext, account: &str) -> Result<ComingDocument, Error> {
         let clock = self.clock();
         let now = clock.now();

@@ -1,4 +1,4 @@
-//! What is not yet paid, in pages: each of one position of the journal, at which it ties to the ledger.
+//! Receivables, in pages: each of one position of the journal, at which it ties to the ledger.
 
 use super::UseCases;
 use super::context::RequestContext;
@@ -10,7 +10,7 @@ use billing::{AccountReceivables, JournalPosition};
 pub struct ReceivablesPage {
     /// By account.
     pub receivables: Vec<AccountReceivables>,
-    /// The account after which the next page begins; `None`: there is none.
+    /// The account after which the next page begins; `None` if there is none.
     pub next_after: Option<String>,
     /// The position of the journal that it is of.
     pub position: JournalPosition,

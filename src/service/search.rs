@@ -28,7 +28,7 @@ pub const MAX_WORDS: usize = 10;
 
 /// How accounts are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum SearchMethod {
     /// All words are parts of names, id or tax id.
     Parts,
     /// The id or a name begins so.
@@ -41,7 +41,7 @@ pub enum Way {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// How it was found so far.
-    pub way: Way,
+    pub way: SearchMethod,
     /// Behind which account.
     pub after: Place,
 }
@@ -62,10 +62,10 @@ pub struct Page {
     /// The accounts as they are now, in the order that was asked for.
     pub accounts: Vec<ListedAccount>,
     /// How they were found.
-    pub way: Way,
+    pub way: SearchMethod,
     /// What the billing store knew; empty if it was not asked.
     pub position: JournalPosition,
-    /// Where the next page begins; `None`: there is none.
+    /// Where the next page begins; `None` if there is none.
     pub next: Option<Cursor>,
 }
 
@@ -111,7 +111,7 @@ impl UseCases {
         let scope = scope.as_ref();
         // The ledger finds by names, of any account.
         let falls_back = scope.is_none() && !search.needs_billing();
-        if let Some(Cursor { way: Way::Ledger, after: Place { key, account } }) = after {
+        if let Some(Cursor { way: SearchMethod::Ledger, after: Place { key, account } }) = after {
             return match key {
                 Key::Name(folded_name) if falls_back => in_ledger(ledger, search, Some(NamePlace { folded_name, account }), count).await,
                 _ => Err(Error::not_permitted(Permission::ReadAccounts)),
@@ -130,7 +130,7 @@ impl UseCases {
             (None, Ok(comparison)) => comparison,
             (None, Err(_)) if falls_back => return in_ledger(ledger, search, None, count).await,
             (_, Err(error)) => return Err(error.into()),
-            (Some(Cursor { way: Way::Parts, .. }), Ok(_)) => Comparison::Parts,
+            (Some(Cursor { way: SearchMethod::Parts, .. }), Ok(_)) => Comparison::Parts,
             (Some(_), Ok(_)) => Comparison::Beginning,
         };
         let now = self.clock().now();
@@ -163,8 +163,8 @@ async fn in_store(
 ) -> Result<Page, Error> {
     let found = billing.find_accounts(query, after.as_ref(), count + 1).await?;
     let way = match found.comparison {
-        Comparison::Parts => Way::Parts,
-        Comparison::Beginning => Way::Beginning,
+        Comparison::Parts => SearchMethod::Parts,
+        Comparison::Beginning => SearchMethod::Beginning,
     };
     let mut places = found.places;
     let has_more = places.len() > count;
@@ -181,6 +181,6 @@ async fn in_ledger(ledger: &Ledger, search: &AccountSearch, after: Option<NamePl
     let Filter { mode, status, currency, .. } = search.filter;
     let page = ledger.accounts(search.text.trim(), &AccountFilter { mode, status, currency }, after, count).await?;
     let place = |NamePlace { folded_name, account }| Place { key: Key::Name(folded_name), account };
-    let next = page.next.map(|after| Cursor { way: Way::Ledger, after: place(after) });
-    Ok(Page { accounts: page.accounts, way: Way::Ledger, position: JournalPosition::new(), next })
+    let next = page.next.map(|after| Cursor { way: SearchMethod::Ledger, after: place(after) });
+    Ok(Page { accounts: page.accounts, way: SearchMethod::Ledger, position: JournalPosition::new(), next })
 }

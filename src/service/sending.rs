@@ -1,4 +1,4 @@
-//! Mail to customers: whether documents are sent, what became of each mail, and what operators do about it.
+//! Mail to customers: whether documents are sent, the state of each mail, and what operators do about it.
 
 use super::UseCases;
 use super::context::RequestContext;
@@ -7,9 +7,9 @@ use access::Permission;
 use billing::BillingError;
 use billing::change::Applied;
 use billing::change::Change;
-use billing::sending::by_hand::{Decision, MailAct};
-use billing::sending::look::{MailFilter, MailPlace};
-use billing::sending::queue::Tally;
+use billing::sending::by_hand::{Decision, MailOutcome};
+use billing::sending::mail_queries::{MailCursor, MailFilter};
+use billing::sending::queue::QueueCounts;
 use billing::sending::settings::{AccountSending, SendingChange, SendingSettings};
 use billing::sending::{Mail, MailKind, MailState};
 use delivery::bounce;
@@ -21,8 +21,8 @@ pub struct SendingView {
     pub settings: SendingSettings,
     /// Since when nothing is sent because the billing store may be a copy; 0 if it goes on.
     pub held_since: UnixMillis,
-    /// What waits, and what went wrong.
-    pub tally: Tally,
+    /// Counts of waiting and failed mails.
+    pub tally: QueueCounts,
 }
 
 /// Which mails to list: the document by its number.
@@ -62,7 +62,7 @@ impl UseCases {
         Ok(self.billing(context).await?.set_sending(asked, change).await?)
     }
 
-    /// What differs for an account.
+    /// Settings that an account overrides.
     pub async fn account_sending(&self, context: &RequestContext, account: &str) -> Result<AccountSending, Error> {
         context.require(Permission::ReadBillingDetails, account)?;
         self.look_at(account).await?;
@@ -88,9 +88,9 @@ impl UseCases {
         &self,
         context: &RequestContext,
         query: MailQuery,
-        after: Option<&MailPlace>,
+        after: Option<&MailCursor>,
         count: usize,
-    ) -> Result<(Vec<Mail>, Option<MailPlace>), Error> {
+    ) -> Result<(Vec<Mail>, Option<MailCursor>), Error> {
         let MailQuery { mut filter, number } = query;
         filter.scope = context.scope(Permission::ReadDocuments, filter.account.as_deref())?;
         let billing = self.billing(context).await?;
@@ -126,7 +126,7 @@ impl UseCases {
             return Err(Error::invoice_not_kept(number));
         }
         match billing.send_document(number, recipients, *again, *kind, change).await? {
-            MailAct::Done(applied, mails) => Ok((applied, mails)),
+            MailOutcome::Done(applied, mails) => Ok((applied, mails)),
             refused => Err(Error::mail_refused(&refused, number)),
         }
     }
@@ -146,7 +146,7 @@ impl UseCases {
             return Err(Error::mail_not_found(id));
         }
         match billing.decide_mail(id, decision, change).await? {
-            MailAct::Done(applied, mut mails) => mails.pop().map(|mail| (applied, mail)).ok_or_else(|| Error::mail_not_found(id)),
+            MailOutcome::Done(applied, mut mails) => mails.pop().map(|mail| (applied, mail)).ok_or_else(|| Error::mail_not_found(id)),
             refused => Err(Error::mail_refused(&refused, id)),
         }
     }
@@ -173,7 +173,7 @@ impl UseCases {
         Ok(found)
     }
 
-    /// Has mail sent again from a store that may be a copy. Returns how many mails are not sent.
+    /// Resumes mail from a store that may be a copy. Returns how many mails are not sent.
     pub async fn go_on_sending(&self, context: &RequestContext, with_waiting: bool, change: &Change) -> Result<(Applied, u64), Error> {
         context.require_everywhere(Permission::SendMail)?;
         let change = &context.signed(change)?;
@@ -193,14 +193,16 @@ impl Error {
         Self::not_found("MAIL_NOT_FOUND", "mail", id, "there is no such mail")
     }
 
-    fn mail_refused(act: &MailAct, about: &str) -> Self {
+    fn mail_refused(act: &MailOutcome, about: &str) -> Self {
         let (reason, text) = match act {
-            MailAct::SwitchedOff => ("SENDING_OFF", "sending is switched off for the whole service: tollgate sending set --on".to_owned()),
-            MailAct::AlreadySent => ("ALREADY_SENT", "it was sent, or is to be: `tollgate invoice resend` sends it again".to_owned()),
-            MailAct::NoRecipient => ("NO_RECIPIENT", "no address is known to send it to: name one".to_owned()),
-            MailAct::NothingOpen => ("NOTHING_OPEN", "nothing is open of it: there is nothing to remind of".to_owned()),
-            MailAct::Impossible(state) => ("MAIL_STATE", format!("the mail is {}: {}", state.name(), possible(*state))),
-            MailAct::Done(..) | MailAct::NotFound => return Self::mail_not_found(about),
+            MailOutcome::SwitchedOff => {
+                ("SENDING_OFF", "sending is switched off for the whole service: tollgate sending set --on".to_owned())
+            }
+            MailOutcome::AlreadySent => ("ALREADY_SENT", "it was sent, or is to be: `tollgate invoice resend` sends it again".to_owned()),
+            MailOutcome::NoRecipient => ("NO_RECIPIENT", "no address is known to send it to: name one".to_owned()),
+            MailOutcome::NothingOpen => ("NOTHING_OPEN", "nothing is open of it: there is nothing to remind of".to_owned()),
+            MailOutcome::Impossible(state) => ("MAIL_STATE", format!("the mail is {}: {}", state.name(), possible(*state))),
+            MailOutcome::Done(..) | MailOutcome::NotFound => return Self::mail_not_found(about),
         };
         Self::precondition(reason, format!("mails/{about}"), text)
     }

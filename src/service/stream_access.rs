@@ -22,7 +22,7 @@ pub struct StreamAccess {
     context: RequestContext,
 }
 
-/// What finds the caller again.
+/// Finds the caller again.
 struct Finder {
     access: Arc<Access>,
     changes: watch::Receiver<()>,

@@ -1,4 +1,4 @@
-//! What operators write in place of the usual mails: shown, tried, saved, and put back.
+//! Mail templates of operators: shown, previewed, saved, and reset.
 
 use super::UseCases;
 use super::context::RequestContext;

@@ -63,14 +63,14 @@ pub struct User {
 
 /// By what somebody signs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum SignInMethod {
     Password,
     Link,
     /// An identity provider.
     Provider,
 }
 
-impl Way {
+impl SignInMethod {
     /// Its name, in the store and in audit records.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -90,7 +90,7 @@ impl Way {
 
 /// What has begun, and what the browser has to keep of it.
 #[derive(Clone, PartialEq, Eq)]
-pub enum Begun {
+pub enum SignInProgress {
     Session(String),
     /// A code of the second factor is still to come.
     AwaitsCode(String),
@@ -99,12 +99,12 @@ pub enum Begun {
 /// A session that was found.
 #[derive(Clone, Debug)]
 pub struct Session {
-    /// Who has signed in, with what the user may do by now.
+    /// The signed-in user, with its current permissions.
     pub principal: Arc<Principal>,
     /// The language that the user chose; empty for none.
     pub language: String,
     /// By what the user has signed in.
-    pub way: Way,
+    pub way: SignInMethod,
     /// Whether a code was asked for, or would be the next time.
     pub has_second_factor: bool,
 }
@@ -119,7 +119,7 @@ pub struct Users {
 }
 
 impl Users {
-    /// Those of a store. The access file may define roles.
+    /// The users of a store. The access file may define roles.
     #[must_use]
     pub fn new(tables: UserTables, access: Arc<Access>) -> Self {
         Self { tables, access, provider: String::new() }
@@ -132,13 +132,13 @@ impl Users {
     }
 
     /// How a session began, as it is stored: of one that a provider has let in, also by which settings.
-    fn stored_way(&self, way: Way) -> String {
+    fn stored_way(&self, way: SignInMethod) -> String {
         match way {
-            Way::Provider => {
+            SignInMethod::Provider => {
                 let settings = KeyDigest::of(&format!("{} {}", self.access.provided_digest(), self.provider));
                 format!("{} {settings}", way.name())
             }
-            Way::Password | Way::Link => way.name().to_owned(),
+            SignInMethod::Password | SignInMethod::Link => way.name().to_owned(),
         }
     }
 
@@ -157,7 +157,7 @@ impl Users {
         self.tables.list(MAX_LISTED).await?.into_iter().map(understood).collect()
     }
 
-    /// Keeps a user from signing in, or no longer. Sessions and links of the user end.
+    /// Disables a user, or enables it again. Its sessions and links end.
     pub async fn set_disabled(&self, name: &str, is_disabled: bool) -> anyhow::Result<()> {
         self.tables.ready().await?;
         ensure!(self.tables.set_disabled(name, is_disabled).await?, "there is no user called {name:?}");
@@ -205,11 +205,11 @@ impl Users {
     }
 
     /// Signs in by what a link holds; returns the user's name, and what has begun.
-    pub async fn sign_in_by_link(&self, secret: &str) -> anyhow::Result<Option<(String, Begun)>> {
+    pub async fn sign_in_by_link(&self, secret: &str) -> anyhow::Result<Option<(String, SignInProgress)>> {
         self.tables.ready().await?;
         match self.tables.take_link(&digest(secret), system_now()).await? {
             Some(name) => {
-                let begun = self.begin(&name, Way::Link).await?;
+                let begun = self.begin(&name, SignInMethod::Link).await?;
                 Ok(Some((name, begun)))
             }
             None => Ok(None),
@@ -217,25 +217,25 @@ impl Users {
     }
 
     /// Signs in a user who has shown a password or a link, or asks for a code first.
-    pub async fn begin(&self, name: &str, way: Way) -> anyhow::Result<Begun> {
-        if way == Way::Provider || self.tables.find(name).await?.is_none_or(|user| !user.has_second_factor) {
-            return self.begin_session(name, way).await.map(Begun::Session);
+    pub async fn begin(&self, name: &str, way: SignInMethod) -> anyhow::Result<SignInProgress> {
+        if way == SignInMethod::Provider || self.tables.find(name).await?.is_none_or(|user| !user.has_second_factor) {
+            return self.begin_session(name, way).await.map(SignInProgress::Session);
         }
         let (secret, now) = (secret()?, system_now());
         let sign_in = SignIn { digest: &digest(&secret), user: name, way: way.name() };
         self.tables.begin_unfinished(sign_in, now, now + millis(CODE_PATIENCE)).await?;
-        Ok(Begun::AwaitsCode(secret))
+        Ok(SignInProgress::AwaitsCode(secret))
     }
 
     /// Begins a session for a fully authenticated user; returns the secret that the browser keeps.
-    pub async fn begin_session(&self, name: &str, way: Way) -> anyhow::Result<String> {
+    pub async fn begin_session(&self, name: &str, way: SignInMethod) -> anyhow::Result<String> {
         let secret = secret()?;
         let sign_in = SignIn { digest: &digest(&secret), user: name, way: &self.stored_way(way) };
         self.tables.begin_session(sign_in, system_now(), age()).await?;
         Ok(secret)
     }
 
-    /// The hash of a user's password; `None`: there is no such user, or nobody signs in by it.
+    /// The hash of a user's password; `None` if there is no such user, or nobody signs in by it.
     pub async fn password_of(&self, name: &str) -> anyhow::Result<Option<String>> {
         self.tables.ready().await?;
         let user = self.tables.find(name).await?;
@@ -252,7 +252,7 @@ impl Users {
         self.tables.ready().await?;
         let (digest, now) = (digest(secret), system_now());
         let Some(found) = self.tables.session(&digest, now, age()).await? else { return Ok(None) };
-        let Some(way) = Way::stored(&found.way) else { return Ok(None) };
+        let Some(way) = SignInMethod::stored(&found.way) else { return Ok(None) };
         if found.way != self.stored_way(way) {
             tracing::info!(
                 user = found.user.name,

@@ -123,7 +123,7 @@ impl Crossing {
     }
 }
 
-/// How long the credit holds: until it changes by itself, at most until the next renewal.
+/// How long the credit holds: until it changes without a command, at most until the next renewal.
 fn holds_for(account: &Account, now: UnixMillis) -> Duration {
     [account.temporary_until, account.period_end]
         .into_iter()

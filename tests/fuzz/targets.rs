@@ -10,7 +10,7 @@ use tollgate::domain::rules::{IdempotencyRecord, Refunded, ReservationEnd};
 use tollgate::domain::time::UnixMillis;
 use tollgate::grpc::page_token;
 use tollgate::grpc::v1;
-use tollgate::grpc::wire::reader::{Reader, Sign};
+use tollgate::grpc::wire::reader::{FieldReader, Sign};
 use tollgate::grpc::wire::{accounts, charging};
 use tollgate::ledger::codec::{self, journal};
 use tollgate::ledger::{Block, NamePlace, ReservationPlace};
@@ -36,7 +36,7 @@ const QUERY: [&str; 2] = ["accounts", "acme"];
 /// A request of a kind that its first byte says: read by the API's rules, packed for the journal.
 fn requests(bytes: &[u8]) -> bool {
     let Some((kind, bytes)) = bytes.split_first() else { return false };
-    let mut reader = Reader::new(NOW);
+    let mut reader = FieldReader::new(NOW);
     macro_rules! read {
         ($($number:literal => $module:ident::$read:ident of $message:ident,)*) => {
             match kind % 13 {
@@ -69,7 +69,7 @@ fn requests(bytes: &[u8]) -> bool {
 /// An amount: what is read is shown as the same amount again.
 fn amounts(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    let mut reader = Reader::new(NOW);
+    let mut reader = FieldReader::new(NOW);
     let money = v1::Money { amount: text.to_owned(), currency_code: String::new() };
     let _ = reader.amount("amount", Some(money), Sign::NotZero);
     let Ok(amount) = DecimalAmount::parse(text) else { return false };

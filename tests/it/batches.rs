@@ -13,7 +13,7 @@ use tollgate::domain::outcome::{Answer, Refusal};
 use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
 use tollgate::ledger::batcher::QUEUE_COMMANDS;
-use tollgate::ledger::batcher::pace::{LEAST_SHARE, SHARED_BATCH};
+use tollgate::ledger::batcher::stream_share::{LEAST_SHARE, SHARED_BATCH};
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Answers, BatchAnswer, Ledger, LedgerError, Pending};
 

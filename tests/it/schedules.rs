@@ -29,7 +29,7 @@ const START: UnixMillis = UnixMillis::new(1_768_435_200_000);
 
 /// What the link does with a step.
 #[derive(Clone, Copy, Debug)]
-enum Fate {
+enum InjectedOutcome {
     Done,
     /// The store says that it does nothing now.
     Refused,
@@ -54,35 +54,36 @@ struct Link {
     store: Arc<Store>,
     time: Time,
     random: Mutex<StdRng>,
-    /// Of a hundred steps, how many have another fate than to be done.
+    /// Of a hundred steps, how many have another outcome than to be done.
     trouble: u32,
 }
 
 impl Link {
-    fn fate(&self) -> (Fate, Duration) {
+    fn outcome(&self) -> (InjectedOutcome, Duration) {
         let mut random = self.random.lock().unwrap();
-        let fate = match random.random_range(0..100) {
-            roll if roll >= self.trouble => Fate::Done,
-            roll => [Fate::Refused, Fate::RequestLost, Fate::AnswerLost, Fate::DoneLate][(roll % 4) as usize],
+        let outcome = match random.random_range(0..100) {
+            roll if roll >= self.trouble => InjectedOutcome::Done,
+            roll => [InjectedOutcome::Refused, InjectedOutcome::RequestLost, InjectedOutcome::AnswerLost, InjectedOutcome::DoneLate]
+                [(roll % 4) as usize],
         };
-        (fate, Duration::from_micros(random.random_range(50..5_000)))
+        (outcome, Duration::from_micros(random.random_range(50..5_000)))
     }
 
     async fn step(&self, partition: u16, commands: Arc<[PreparedCommand]>) -> Result<tollgate::ledger::BatchAnswer, LedgerError> {
         let store = &self.store;
         let place = usize::from(partition);
         store.overlaps.fetch_add(usize::from(store.is_under_way[place].swap(true, Ordering::SeqCst)), Ordering::SeqCst);
-        let (fate, takes) = self.fate();
+        let (outcome, takes) = self.outcome();
         self.time.sleep(takes).await;
         let engine = Arc::clone(&store.partitions[place]);
         let ids: Vec<&str> = commands.iter().map(|command| &*command.command.request_id).collect();
-        store.steps.lock().unwrap().push(format!("{:?} {partition} {fate:?} {}", self.time.now(), ids.join(" ")));
-        let answer = match fate {
-            Fate::Done => engine.apply(0, commands).await,
-            Fate::Refused => Err(LedgerError::not_done("the store is loading")),
-            Fate::RequestLost => Err(LedgerError::unknown("the connection was closed")),
-            Fate::AnswerLost => engine.apply(0, commands).await.and(Err(LedgerError::unknown("the connection was closed"))),
-            Fate::DoneLate => {
+        store.steps.lock().unwrap().push(format!("{:?} {partition} {outcome:?} {}", self.time.now(), ids.join(" ")));
+        let answer = match outcome {
+            InjectedOutcome::Done => engine.apply(0, commands).await,
+            InjectedOutcome::Refused => Err(LedgerError::not_done("the store is loading")),
+            InjectedOutcome::RequestLost => Err(LedgerError::unknown("the connection was closed")),
+            InjectedOutcome::AnswerLost => engine.apply(0, commands).await.and(Err(LedgerError::unknown("the connection was closed"))),
+            InjectedOutcome::DoneLate => {
                 store.late.fetch_add(1, Ordering::SeqCst);
                 let time = self.time.clone();
                 tokio::spawn(async move {
@@ -225,16 +226,16 @@ fn number(name: &str, usual: u64) -> u64 {
 async fn whatever_a_link_does_each_command_is_done_once() {
     let (seed, cases) = (number("TOLLGATE_TEST_SEED", rand::random::<u32>().into()), number("TOLLGATE_TEST_CASES", 2_000));
     println!("TOLLGATE_TEST_SEED={seed}");
-    let (mut steps, mut fates) = (0, BTreeMap::new());
+    let (mut steps, mut outcomes) = (0, BTreeMap::new());
     for seed in seed..seed + cases {
         let taken = schedule(seed).await;
         steps += taken.len();
-        for fate in ["Done ", "Refused", "RequestLost", "AnswerLost", "DoneLate"] {
-            *fates.entry(fate).or_insert(0) += taken.iter().filter(|step| step.contains(fate)).count();
+        for outcome in ["Done ", "Refused", "RequestLost", "AnswerLost", "DoneLate"] {
+            *outcomes.entry(outcome).or_insert(0) += taken.iter().filter(|step| step.contains(outcome)).count();
         }
     }
-    println!("{cases} schedules, {steps} steps: {fates:?}");
-    assert!(fates.values().all(|count| *count > 0), "{fates:?}");
+    println!("{cases} schedules, {steps} steps: {outcomes:?}");
+    assert!(outcomes.values().all(|count| *count > 0), "{outcomes:?}");
 }
 
 #[tokio::test]

@@ -14,14 +14,14 @@ use crate::service::{Client, PATIENCE, Service, debit, money, until};
 use crate::support::temporary_folder;
 
 /// A service by a clock that stands, with an issuer and a rate of tax.
-struct Desk {
+struct Fixture {
     folder: tempfile::TempDir,
     arguments: Vec<String>,
     service: Service,
     operator: Operator,
 }
 
-impl Desk {
+impl Fixture {
     fn at(time: &str) -> Self {
         Self::with(time, None)
     }
@@ -35,10 +35,10 @@ impl Desk {
         let arguments = ["--store", &store, "--test-clock", &clock, "--billing", &billing].map(str::to_owned).to_vec();
         let service = Service::start(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
         let operator = Operator::of(&service);
-        let desk = Self { folder, arguments, service, operator };
-        desk.run("issuer set --name Nordlicht --city Hamburg --country DE");
-        desk.run("tax set 19 --from 2020-01-01");
-        desk
+        let fixture = Self { folder, arguments, service, operator };
+        fixture.run("issuer set --name Nordlicht --city Hamburg --country DE");
+        fixture.run("tax set 19 --from 2020-01-01");
+        fixture
     }
 
     fn go_to(&self, time: &str) {
@@ -110,26 +110,26 @@ async fn aggregated(client: &Client) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_is_held_back_is_shown_with_its_difference_and_is_issued_when_it_is_worked_out_again() {
-    a_held_document_is_issued_in_the_end(Desk::at("2026-06-10T12:00:00Z")).await;
+    a_held_document_is_issued_in_the_end(Fixture::at("2026-06-10T12:00:00Z")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_document_that_is_held_back_in_postgresql_is_issued_when_it_is_worked_out_again() {
     let postgres = PostgresServer::shared();
-    a_held_document_is_issued_in_the_end(Desk::with("2026-06-10T12:00:00Z", Some(postgres.database()))).await;
+    a_held_document_is_issued_in_the_end(Fixture::with("2026-06-10T12:00:00Z", Some(postgres.database()))).await;
 }
 
-async fn a_held_document_is_issued_in_the_end(desk: Desk) {
-    let mut client = desk.service.client().await;
+async fn a_held_document_is_issued_in_the_end(fixture: Fixture) {
+    let mut client = fixture.service.client().await;
     client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
     charge(&mut client, "acme", "call", "11.90").await;
     aggregated(&client).await;
-    let billing = desk.billing().await;
+    let billing = fixture.billing().await;
     let damaged = sqlx::query("UPDATE totals SET amount = amount - 2500000 WHERE account = 'acme' AND kind = 4");
     assert_eq!(damaged.execute(billing.store().pool()).await.unwrap().rows_affected(), 1);
     billing.store().close().await;
-    desk.go_to("2026-07-05T12:00:00Z");
-    let id = tokio::task::block_in_place(|| desk.documents("held", 1)[0]["documentId"].as_str().unwrap().to_owned());
+    fixture.go_to("2026-07-05T12:00:00Z");
+    let id = tokio::task::block_in_place(|| fixture.documents("held", 1)[0]["documentId"].as_str().unwrap().to_owned());
     let refund = v1::RefundRequest {
         account_id: "acme".into(),
         request_id: "refund".into(),
@@ -138,25 +138,25 @@ async fn a_held_document_is_issued_in_the_end(desk: Desk) {
         ..Default::default()
     };
     client.charging.refund(refund).await.unwrap();
-    desk.says("/healthz", "1 documents are held back, because they do not add up, the first since 2026-07-01").await;
-    desk.says("/metrics", "tollgate_held_documents 1").await;
+    fixture.says("/healthz", "1 documents are held back, because they do not add up, the first since 2026-07-01").await;
+    fixture.says("/metrics", "tollgate_held_documents 1").await;
     tokio::task::block_in_place(|| {
-        let shown = desk.run(&format!("invoice show --id {id}"));
+        let shown = fixture.run(&format!("invoice show --id {id}"));
         for text in ["but the ledger closed 11.90 EUR: a difference of -2.50 EUR", "Calls to Germany", "9.40"] {
             assert!(shown.contains(text), "{text}: {shown}");
         }
-        let note = &desk.documents("draft", 1)[0];
+        let note = &fixture.documents("draft", 1)[0];
         assert_eq!(note["waitsFor"], "the document that it corrects, which is not issued");
-        assert!(desk.run("invoice retry").contains("a draft now"));
-        let issued = desk.documents("issued", 2);
+        assert!(fixture.run("invoice retry").contains("a draft now"));
+        let issued = fixture.documents("issued", 2);
         assert_eq!((&issued[0]["number"], &issued[0]["total"]), (&"INV-000001".into(), &"11.90".into()));
         assert_eq!((&issued[1]["refersTo"], &issued[1]["total"]), (&"INV-000001".into(), &"1.19".into()));
-        assert_eq!(desk.run("invoice retry").trim(), "no document is held back");
-        let again = desk.operator.run(&format!("invoice retry {id}"));
+        assert_eq!(fixture.run("invoice retry").trim(), "no document is held back");
+        let again = fixture.operator.run(&format!("invoice retry {id}"));
         assert!(!again.status.success() && again.error.contains("INVOICE_NOT_FOUND"), "{again:?}");
     });
-    desk.says("/metrics", "tollgate_held_documents 0").await;
-    let Desk { arguments, service, folder, .. } = desk;
+    fixture.says("/metrics", "tollgate_held_documents 0").await;
+    let Fixture { arguments, service, folder, .. } = fixture;
     assert!(service.stopped().await.success());
     let words: Vec<&str> = ["verify"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
     let verified = Operator::nowhere().run_words(&words);
@@ -165,13 +165,13 @@ async fn a_held_document_is_issued_in_the_end(desk: Desk) {
 }
 
 /// Only the store's own damage holds these back: what they say is worked out of their one entry.
-async fn what_has_one_entry_is_issued_in_the_end(desk: Desk) {
-    let mut client = desk.service.client().await;
+async fn what_has_one_entry_is_issued_in_the_end(fixture: Fixture) {
+    let mut client = fixture.service.client().await;
     client.open("acme", PaymentMode::Postpaid, "1000", "5").await;
     let (account_id, request_id, non_usage_billing) = ("acme".into(), "settings".into(), v1::NonUsageBilling::OneByOne.into());
     let request = v1::UpdateAccountRequest { account_id, request_id, non_usage_billing, ..Default::default() };
     client.accounts.update_account(request).await.unwrap();
-    tokio::task::block_in_place(|| desk.run("issuing set --on-approval"));
+    tokio::task::block_in_place(|| fixture.run("issuing set --on-approval"));
     // An invoice of 20.00 for 20.004, of which 5.00 are paid; a refund of it that credits nothing, and one that credits 2.00 for both.
     let (category, item) = (v1::ChargeCategory::Hardware.into(), "router".into());
     let usage = Some(v1::Usage { category, item, description: "Router with antennas".into(), ..Default::default() });
@@ -182,8 +182,8 @@ async fn what_has_one_entry_is_issued_in_the_end(desk: Desk) {
         client.charging.refund(refund).await.unwrap();
     }
     aggregated(&client).await;
-    tokio::task::block_in_place(|| desk.documents("draft", 2));
-    let billing = desk.billing().await;
+    tokio::task::block_in_place(|| fixture.documents("draft", 2));
+    let billing = fixture.billing().await;
     let damaged = "UPDATE documents SET held_reason = 'damaged', summary = '', content = REPLACE(content, 'Router', 'Toaster')";
     assert_eq!(sqlx::query(damaged).execute(billing.store().pool()).await.unwrap().rows_affected(), 2);
     assert_eq!(sqlx::query("DELETE FROM drafts").execute(billing.store().pool()).await.unwrap().rows_affected(), 2);
@@ -196,11 +196,11 @@ async fn what_has_one_entry_is_issued_in_the_end(desk: Desk) {
     client.charging.refund(refund).await.unwrap();
     aggregated(&client).await;
     tokio::task::block_in_place(|| {
-        desk.documents("held", 2);
-        let said = desk.run("invoice retry");
+        fixture.documents("held", 2);
+        let said = fixture.run("invoice retry");
         assert_eq!(said.matches("a draft now").count(), 2, "{said}");
-        desk.run("invoice approve --all");
-        let issued = desk.documents("issued", 2);
+        fixture.run("invoice approve --all");
+        let issued = fixture.documents("issued", 2);
         let of = |document: &Value| {
             ["kind", "total", "creditApplied", "amountToPay", "openAmount"]
                 .map(|field| document[field].as_str().unwrap_or_default().to_owned())
@@ -208,14 +208,14 @@ async fn what_has_one_entry_is_issued_in_the_end(desk: Desk) {
         assert_eq!(of(&issued[0]), ["INVOICE_KIND_INVOICE", "20.00", "5.00", "15.00", "0.00"]);
         assert_eq!(of(&issued[1]), ["INVOICE_KIND_CREDIT_NOTE", "2.00", "0.00", "0.00", "0.00"]);
         for (document, amounts) in [(&issued[0], &["20.004"][..]), (&issued[1], &["1.999", "0.003"])] {
-            let shown = desk.operator.json(&format!("invoice show {}", document["number"].as_str().unwrap()));
+            let shown = fixture.operator.json(&format!("invoice show {}", document["number"].as_str().unwrap()));
             let lines = shown["invoice"]["items"].as_array().unwrap();
             let said: Vec<_> = lines.iter().map(|line| line["amount"].as_str().unwrap()).collect();
             assert!(said == amounts && lines.iter().all(|line| line["description"] == "Router with antennas"), "{shown:#}");
         }
     });
     billing.store().close().await;
-    let Desk { arguments, service, folder, .. } = desk;
+    let Fixture { arguments, service, folder, .. } = fixture;
     assert!(service.stopped().await.success());
     let words: Vec<&str> = ["verify"].into_iter().chain(arguments.iter().map(String::as_str)).collect();
     let verified = Operator::nowhere().run_words(&words);
@@ -225,77 +225,77 @@ async fn what_has_one_entry_is_issued_in_the_end(desk: Desk) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_of_its_own_and_a_credit_note_that_are_held_back_are_worked_out_again_from_their_one_entry() {
-    what_has_one_entry_is_issued_in_the_end(Desk::at("2026-06-10T12:00:00Z")).await;
+    what_has_one_entry_is_issued_in_the_end(Fixture::at("2026-06-10T12:00:00Z")).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bill_of_its_own_and_a_credit_note_that_are_held_back_in_postgresql_are_worked_out_again() {
     let postgres = PostgresServer::shared();
-    what_has_one_entry_is_issued_in_the_end(Desk::with("2026-06-10T12:00:00Z", Some(postgres.database()))).await;
+    what_has_one_entry_is_issued_in_the_end(Fixture::with("2026-06-10T12:00:00Z", Some(postgres.database()))).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_draft_is_issued_when_it_is_approved_and_is_settled_before_as_if_it_were() {
-    let desk = Desk::at("2026-06-10T12:00:00Z");
-    let mut client = desk.service.client().await;
+    let fixture = Fixture::at("2026-06-10T12:00:00Z");
+    let mut client = fixture.service.client().await;
     for account in ["acme", "beta", "gamma"] {
         client.open(account, PaymentMode::Postpaid, "1000", "0").await;
         charge(&mut client, account, "june", "11.90").await;
     }
     tokio::task::block_in_place(|| {
-        desk.run("issuing set --on-approval");
-        desk.go_to("2026-07-05T12:00:00Z");
-        desk.documents("draft", 3);
+        fixture.run("issuing set --on-approval");
+        fixture.go_to("2026-07-05T12:00:00Z");
+        fixture.documents("draft", 3);
     });
-    desk.says("/healthz", "3 documents wait to be issued, the first since 2026-07-01: they are to be approved").await;
-    desk.says("/metrics", "tollgate_drafts{waits_for=\"approval\"} 3").await;
+    fixture.says("/healthz", "3 documents wait to be issued, the first since 2026-07-01: they are to be approved").await;
+    fixture.says("/metrics", "tollgate_drafts{waits_for=\"approval\"} 3").await;
     // What is paid now pays the draft.
     let payment =
         v1::RecordPaymentRequest { account_id: "acme".into(), request_id: "p-1".into(), amount: money("5"), ..Default::default() };
     client.billing.record_payment(payment).await.unwrap();
     aggregated(&client).await;
     // Approved days later: the due date counts from then.
-    desk.go_to("2026-07-09T12:00:00Z");
+    fixture.go_to("2026-07-09T12:00:00Z");
     the_clock_says(&mut client, "2026-07-09T12:00:00Z").await;
     tokio::task::block_in_place(|| {
-        let drafts = desk.documents("draft", 3);
+        let drafts = fixture.documents("draft", 3);
         let draft = drafts.iter().find(|draft| draft["accountId"] == "acme").unwrap();
         let id = draft["documentId"].as_str().unwrap();
         assert_eq!(draft["waitsFor"], format!("approval: tollgate invoice approve {id}"));
         assert_eq!((&draft["amountToPay"], &draft["openAmount"]), (&"11.90".into(), &"6.90".into()));
         // In all forms, with the tax that it would have.
-        let page = desk.run(&format!("invoice html --id {id} --file -"));
+        let page = fixture.run(&format!("invoice html --id {id} --file -"));
         assert!(page.contains("Draft: not issued") && page.contains("1.90") && page.contains("Nordlicht"), "{page}");
-        assert!(desk.run(&format!("invoice csv --id {id} --file -")).contains("voice"));
-        let pdf = desk.folder.path().join("draft.pdf");
-        desk.run(&format!("invoice pdf --id {id} --file {}", pdf.display()));
+        assert!(fixture.run(&format!("invoice csv --id {id} --file -")).contains("voice"));
+        let pdf = fixture.folder.path().join("draft.pdf");
+        fixture.run(&format!("invoice pdf --id {id} --file {}", pdf.display()));
         assert!(std::fs::read(pdf).unwrap().starts_with(b"%PDF"));
-        let shown = desk.operator.json(&format!("invoice show --id {id}"));
+        let shown = fixture.operator.json(&format!("invoice show --id {id}"));
         assert_eq!((shown["invoice"].get("number"), &shown["invoice"]["taxes"][0]["tax"]), (None, &"1.90".into()));
         let approve = format!("invoice approve {id} --request-id a-1");
-        assert_eq!(desk.run(&approve).trim(), "1 drafts are approved");
-        assert_eq!(desk.run(&approve).trim(), "this request was done before");
-        let issued = &desk.documents("issued", 1)[0];
+        assert_eq!(fixture.run(&approve).trim(), "1 drafts are approved");
+        assert_eq!(fixture.run(&approve).trim(), "this request was done before");
+        let issued = &fixture.documents("issued", 1)[0];
         assert_eq!(
             (&issued["number"], &issued["accountId"], &issued["openAmount"]),
             (&"INV-000001".into(), &"acme".into(), &"6.90".into())
         );
         assert_eq!(issued["dueAt"], "2026-07-23T23:59:59.999Z");
         // In bulk; what does not match stays.
-        desk.run("invoice approve --all --account beta --cut-before 2026-07-02T00:00:00Z");
-        assert_eq!(desk.documents("draft", 1)[0]["accountId"], "gamma");
-        desk.run("invoice approve --all --cut-before 2026-07-01T00:00:00Z");
-        desk.documents("draft", 1);
+        fixture.run("invoice approve --all --account beta --cut-before 2026-07-02T00:00:00Z");
+        assert_eq!(fixture.documents("draft", 1)[0]["accountId"], "gamma");
+        fixture.run("invoice approve --all --cut-before 2026-07-01T00:00:00Z");
+        fixture.documents("draft", 1);
         // A grace that is over, or will be.
-        desk.run("issuing set --after-hours 240");
-        let draft = &desk.documents("draft", 1)[0];
+        fixture.run("issuing set --after-hours 240");
+        let draft = &fixture.documents("draft", 1)[0];
         assert!(draft["waitsFor"].as_str().unwrap().starts_with("review, until 2026-07-11T00:00:00Z"), "{draft:#}");
-        desk.go_to("2026-07-11T00:00:01Z");
-        desk.documents("issued", 3);
-        let wrong = desk.operator.run("issuing set --after-hours 2000");
+        fixture.go_to("2026-07-11T00:00:01Z");
+        fixture.documents("issued", 3);
+        let wrong = fixture.operator.run("issuing set --after-hours 2000");
         assert!(!wrong.status.success() && wrong.error.contains("grace_hours must be from 1 to 1080"), "{wrong:?}");
     });
-    assert!(desk.service.stopped().await.success());
+    assert!(fixture.service.stopped().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,23 +11,23 @@ use crate::service::{Client, PATIENCE, Service, debit, money};
 use crate::support::temporary_folder;
 
 /// A service by a clock that stands, with an issuer, and who calls it.
-struct Desk {
+struct Fixture {
     folder: tempfile::TempDir,
     service: Service,
     operator: Operator,
 }
 
-impl Desk {
+impl Fixture {
     fn at(time: &str) -> Self {
         let folder = temporary_folder();
         std::fs::write(folder.path().join("clock"), time).unwrap();
         let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
         let service = Service::start(&["--store", &store, "--test-clock", &clock], &[]);
         let operator = Operator::of(&service);
-        let desk = Self { folder, service, operator };
-        desk.run(&["issuer", "set", "--name", "Nordlicht GmbH", "--address", "Kai 1", "--city", "Hamburg", "--country", "DE"]);
-        desk.run(&["tax", "set", "19", "--from", "2020-01-01"]);
-        desk
+        let fixture = Self { folder, service, operator };
+        fixture.run(&["issuer", "set", "--name", "Nordlicht GmbH", "--address", "Kai 1", "--city", "Hamburg", "--country", "DE"]);
+        fixture.run(&["tax", "set", "19", "--from", "2020-01-01"]);
+        fixture
     }
 
     fn go_to(&self, time: &str) {
@@ -84,13 +84,13 @@ fn operator() -> Option<v1::Operator> {
 }
 
 /// An account with an invoice of 100.00 of July, to which 60.00 are paid; in August.
-async fn with_a_payment(desk: &Desk) -> (Client, String) {
-    let mut client = desk.service.client().await;
+async fn with_a_payment(fixture: &Fixture) -> (Client, String) {
+    let mut client = fixture.service.client().await;
     client.open("acme", PaymentMode::Postpaid, "1000", "0").await;
     charge(&mut client, "acme", "july", "100").await;
     let number = tokio::task::block_in_place(|| {
-        desk.go_to("2026-08-05T12:00:00Z");
-        desk.invoices(1).remove(0)
+        fixture.go_to("2026-08-05T12:00:00Z");
+        fixture.invoices(1).remove(0)
     });
     let payment = v1::RecordPaymentRequest {
         account_id: "acme".into(),
@@ -114,11 +114,11 @@ async fn with_a_payment(desk: &Desk) -> (Client, String) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_payment_is_listed_and_shown_with_all_that_was_said_of_it_and_what_it_pays() {
-    let desk = Desk::at("2026-07-10T12:00:00Z");
-    let (mut client, number) = with_a_payment(&desk).await;
+    let fixture = Fixture::at("2026-07-10T12:00:00Z");
+    let (mut client, number) = with_a_payment(&fixture).await;
     client.open("other", PaymentMode::Prepaid, "0", "20").await;
     tokio::task::block_in_place(|| {
-        let found = desk.until("payment list", |found| count_of(&found["payments"]) == 2);
+        let found = fixture.until("payment list", |found| count_of(&found["payments"]) == 2);
         // Those received last first: the top-up is of the fifth.
         assert_eq!(fields(&found["payments"][0], ["accountId", "paymentId", "kind"]), ["other", "top-up", "ENTRY_KIND_TOPPED_UP"]);
         assert_eq!(found["payments"][0]["details"]["receivedOn"], "2026-08-05");
@@ -129,7 +129,7 @@ async fn a_payment_is_listed_and_shown_with_all_that_was_said_of_it_and_what_it_
             ["2026-08-03", "sepa", "RF18 5390 0754 7034", "for July"]
         );
         let listed = |filter: &str| {
-            let found = desk.operator.list(&format!("payment list {filter}"));
+            let found = fixture.operator.list(&format!("payment list {filter}"));
             found.iter().map(|one| one["paymentId"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(listed("--account acme"), ["bank-1"]);
@@ -139,16 +139,16 @@ async fn a_payment_is_listed_and_shown_with_all_that_was_said_of_it_and_what_it_
         assert_eq!(listed("--to 2026-08-04"), ["bank-1"]);
         assert_eq!(listed("--from 2026-08-03 --to 2026-08-03"), ["bank-1"]);
         assert_eq!(listed("--unallocated"), ["top-up"]);
-        let shown = desk.operator.json("payment show acme bank-1");
+        let shown = fixture.operator.json("payment show acme bank-1");
         assert_eq!(fields(&shown["parts"][0], ["invoiceNumber", "amount"]), [number.as_str(), "60.00"]);
         assert_eq!(shown["parts"][0]["operator"], Value::Null);
         // What list shows is what a reversal takes.
-        desk.run(&["payment", "reverse", "acme", "bank-1", "--amount", "10", "--reason", "bounced"]);
-        let shown = desk.until("payment show acme bank-1", |shown| count_of(&shown["reversals"]) == 1);
+        fixture.run(&["payment", "reverse", "acme", "bank-1", "--amount", "10", "--reason", "bounced"]);
+        let shown = fixture.until("payment show acme bank-1", |shown| count_of(&shown["reversals"]) == 1);
         assert_eq!(fields(&shown["reversals"][0], ["amount"]), ["10.00"]);
         assert_eq!(fields(&shown["payment"], ["allocated", "reversed"]), ["50.00", "10.00"]);
         assert_eq!(fields(&shown["parts"][1], ["invoiceNumber", "amount"]), [number.as_str(), "-10.00"]);
-        let table = desk.run(&["payment", "list"]);
+        let table = fixture.run(&["payment", "list"]);
         assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
     });
     // Pages go on where they ended.
@@ -175,13 +175,13 @@ async fn a_payment_is_listed_and_shown_with_all_that_was_said_of_it_and_what_it_
     };
     let refused = client.accounts.top_up(future).await.unwrap_err();
     assert!(refused.message().starts_with("details.received_on must not be after today"), "{refused:?}");
-    assert!(desk.service.stopped().await.success());
+    assert!(fixture.service.stopped().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_an_operator_takes_off_an_invoice_is_set_aside_until_an_operator_allocates_it() {
-    let desk = Desk::at("2026-07-10T12:00:00Z");
-    let (mut client, july) = with_a_payment(&desk).await;
+    let fixture = Fixture::at("2026-07-10T12:00:00Z");
+    let (mut client, july) = with_a_payment(&fixture).await;
     let take_off = |request_id: &str, amount: Option<&str>| v1::UnallocatePaymentRequest {
         account_id: "acme".into(),
         request_id: request_id.into(),
@@ -191,7 +191,7 @@ async fn what_an_operator_takes_off_an_invoice_is_set_aside_until_an_operator_al
         operator: operator(),
         first_sent_at: None,
     };
-    tokio::task::block_in_place(|| desk.until("payment list", |found| count_of(&found["payments"]) == 1));
+    tokio::task::block_in_place(|| fixture.until("payment list", |found| count_of(&found["payments"]) == 1));
     for (amount, refused) in [("60.01", "EXCEEDS_ALLOCATED"), ("0.001", "NOT_IN_MINOR_UNITS")] {
         assert_eq!(reason(&client.billing.unallocate_payment(take_off("u0", Some(amount))).await), refused, "{amount}");
     }
@@ -203,20 +203,20 @@ async fn what_an_operator_takes_off_an_invoice_is_set_aside_until_an_operator_al
     assert_eq!(client.credit("acme").await.amount_due, "40.00");
     charge(&mut client, "acme", "august", "30").await;
     let august = tokio::task::block_in_place(|| {
-        let receivables = &desk.operator.list("receivables acme")[0];
+        let receivables = &fixture.operator.list("receivables acme")[0];
         assert_eq!(fields(receivables, ["current", "notInvoiced", "unallocated", "total"]), ["65.00", "0.00", "25.00", "40.00"]);
         assert_eq!(count_of(&receivables["reopened"]), 0, "it is due when it was");
-        desk.go_to("2026-09-05T12:00:00Z");
-        let august = desk.invoices(2).remove(1);
+        fixture.go_to("2026-09-05T12:00:00Z");
+        let august = fixture.invoices(2).remove(1);
         // No automatic allocation uses what is set aside.
-        let shown = desk.operator.json(&format!("invoice show {august}"));
+        let shown = fixture.operator.json(&format!("invoice show {august}"));
         assert_eq!(fields(&shown["invoice"], ["creditApplied", "amountToPay", "openAmount"]), ["0.00", "30.00", "30.00"]);
         august
     });
     // Of what is left, as much as there is, however many ask at once.
     let mut waiting = tokio::task::JoinSet::new();
     for number in 0..8 {
-        let (mut client, invoice_number) = (desk.service.client().await, august.clone());
+        let (mut client, invoice_number) = (fixture.service.client().await, august.clone());
         waiting.spawn(async move {
             let request = v1::AllocatePaymentRequest {
                 account_id: "acme".into(),
@@ -235,27 +235,27 @@ async fn what_an_operator_takes_off_an_invoice_is_set_aside_until_an_operator_al
     assert_eq!(reasons[..6], ["EXCEEDS_UNALLOCATED"; 6]);
     assert_eq!(reasons[6..], ["accepted"; 2]);
     tokio::task::block_in_place(|| {
-        let shown = desk.operator.json("payment show acme bank-1");
+        let shown = fixture.operator.json("payment show acme bank-1");
         assert_eq!(fields(&shown["payment"], ["allocated", "unallocated", "setAside"]), ["55.00", "5.00", "5.00"]);
         assert_eq!(fields(&shown["parts"][1]["operator"], ["actor", "reason"]), ["eve", "a misread reference"]);
         // What is freed pays the oldest.
-        desk.run(&["payment", "allocate", "acme", "bank-1", "--reason", "as the rules say"]);
-        let open = |number: &str| fields(&desk.operator.json(&format!("invoice show {number}"))["invoice"], ["openAmount"])[0].clone();
+        fixture.run(&["payment", "allocate", "acme", "bank-1", "--reason", "as the rules say"]);
+        let open = |number: &str| fields(&fixture.operator.json(&format!("invoice show {number}"))["invoice"], ["openAmount"])[0].clone();
         assert_eq!((open(&july), open(&august)), ("60.00".to_owned(), "10.00".to_owned()));
-        let unknown = desk.operator.run("payment allocate acme bank-1 INV-999999 --reason x");
+        let unknown = fixture.operator.run("payment allocate acme bank-1 INV-999999 --reason x");
         assert!(!unknown.status.success() && unknown.error.contains("INVOICE_NOT_FOUND"), "{unknown:?}");
-        let clock = desk.folder.path().join("clock").display().to_string();
-        let store = desk.folder.path().join("ledger.db").display().to_string();
+        let clock = fixture.folder.path().join("clock").display().to_string();
+        let store = fixture.folder.path().join("ledger.db").display().to_string();
         (clock, store)
     });
     assert_eq!(client.credit("acme").await.amount_due, "70.00");
-    assert!(desk.service.stopped().await.success());
+    assert!(fixture.service.stopped().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_debt_of_before_a_conversion_is_receivable_at_once_and_not_when_the_month_ends() {
-    let desk = Desk::at("2026-07-10T12:00:00Z");
-    let mut client = desk.service.client().await;
+    let fixture = Fixture::at("2026-07-10T12:00:00Z");
+    let mut client = fixture.service.client().await;
     client.open("acme", PaymentMode::Prepaid, "500", "0").await;
     charge(&mut client, "acme", "before", "150").await;
     let request = v1::ConvertRequest {
@@ -268,48 +268,48 @@ async fn a_debt_of_before_a_conversion_is_receivable_at_once_and_not_when_the_mo
     client.charging.convert(request).await.unwrap();
     let due = client.credit("acme").await.amount_due;
     tokio::task::block_in_place(|| {
-        let found = desk.until("receivables", |found| found["receivables"][0]["total"] == due.as_str());
+        let found = fixture.until("receivables", |found| found["receivables"][0]["total"] == due.as_str());
         assert_eq!(
             fields(&found["receivables"][0], ["current", "notInvoiced", "unallocated", "total"]),
             ["0.00", "150.00", "0.00", "150.00"]
         );
-        let table = desk.run(&["receivables"]);
+        let table = fixture.run(&["receivables"]);
         assert!(table.contains("due, on no document yet") && table.contains("As of the journal's entries 0-"), "{table}");
-        desk.run(&["payment", "record", "acme", "50", "--method", "cash"]);
-        let found = desk.until("receivables", |found| found["receivables"][0]["total"] == "100.00");
+        fixture.run(&["payment", "record", "acme", "50", "--method", "cash"]);
+        let found = fixture.until("receivables", |found| found["receivables"][0]["total"] == "100.00");
         assert_eq!(fields(&found["receivables"][0], ["notInvoiced"]), ["100.00"]);
-        desk.go_to("2026-08-05T12:00:00Z");
-        let found = desk.until("receivables", |found| found["receivables"][0]["notInvoiced"] == "0.00");
+        fixture.go_to("2026-08-05T12:00:00Z");
+        let found = fixture.until("receivables", |found| found["receivables"][0]["notInvoiced"] == "0.00");
         assert_eq!(fields(&found["receivables"][0], ["current", "total"]), ["100.00", "100.00"]);
     });
-    assert!(desk.service.stopped().await.success());
+    assert!(fixture.service.stopped().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn receipts_statements_of_account_and_previews_are_written_in_all_forms() {
-    let desk = Desk::at("2026-07-10T12:00:00Z");
-    let (mut client, july) = with_a_payment(&desk).await;
+    let fixture = Fixture::at("2026-07-10T12:00:00Z");
+    let (mut client, july) = with_a_payment(&fixture).await;
     charge(&mut client, "acme", "august", "30.005").await;
     client.open("prepaid", PaymentMode::Prepaid, "0", "20").await;
     for number in 0..3 {
         charge(&mut client, "prepaid", &format!("c{number}"), "1.5").await;
     }
     tokio::task::block_in_place(|| {
-        desk.run(&["account", "details", "acme", "--language", "de"]);
-        desk.until("payment list --account acme", |found| count_of(&found["payments"]) == 1);
-        let preview = desk.until("invoice preview acme", |found| found["invoice"]["amountToPay"] == "30.01")["invoice"].clone();
+        fixture.run(&["account", "details", "acme", "--language", "de"]);
+        fixture.until("payment list --account acme", |found| count_of(&found["payments"]) == 1);
+        let preview = fixture.until("invoice preview acme", |found| found["invoice"]["amountToPay"] == "30.01")["invoice"].clone();
         assert_eq!(
             fields(&preview, ["number", "state", "itemsTotal", "rounding", "total"]),
             ["", "INVOICE_STATE_DRAFT", "30.005", "0.005", "30.01"]
         );
-        let text = desk.run(&["invoice", "preview", "acme"]);
+        let text = fixture.run(&["invoice", "preview", "acme"]);
         assert!(text.starts_with("PREVIEW") && text.contains("As of the journal's entries"), "{text}");
-        let form = |words: &[&str], form: &str| desk.run(&[words, &["--form", form, "--file", "-"]].concat());
+        let form = |words: &[&str], form: &str| fixture.run(&[words, &["--form", form, "--file", "-"]].concat());
         let page = form(&["invoice", "preview", "acme"], "html");
         assert!(page.contains("Entwurf") && page.contains("30,01"), "{page}");
         assert_eq!(serde_json::from_str::<Value>(&form(&["invoice", "preview", "acme"], "json")).unwrap()["number"], Value::Null);
         assert!(form(&["invoice", "preview", "acme"], "csv").contains(",august,"));
-        let summary = desk.until("invoice preview prepaid", |found| count_of(&found["invoice"]["deducted"]) > 0);
+        let summary = fixture.until("invoice preview prepaid", |found| count_of(&found["invoice"]["deducted"]) > 0);
         assert_eq!(fields(&summary["invoice"], ["kind"]), ["INVOICE_KIND_STATEMENT"]);
 
         let receipt = serde_json::from_str::<Value>(&form(&["payment", "receipt", "acme", "bank-1"], "json")).unwrap();
@@ -320,17 +320,17 @@ async fn receipts_statements_of_account_and_previews_are_written_in_all_forms() 
             page.contains("Zahlungsbeleg") && page.contains("3. August 2026") && page.contains(&july) && !page.contains("Entwurf"),
             "{page}"
         );
-        let refused = desk.operator.run("payment receipt acme bank-1 --form csv --file -");
+        let refused = fixture.operator.run("payment receipt acme bank-1 --form csv --file -");
         assert!(refused.error.contains("a receipt has none"), "{refused:?}");
 
         // July's invoice at the first instant of August; the payment on the fifth.
-        let statement = desk.operator.json("account statement acme --from 2026-08-01");
+        let statement = fixture.operator.json("account statement acme --from 2026-08-01");
         assert_eq!(fields(&statement, ["opening", "closing", "openInvoices", "unallocated"]), ["0.00", "-40.00", "40.00", "0.00"]);
         let lines: Vec<_> = statement["lines"].as_array().unwrap().iter().map(|line| fields(line, ["kind", "amount", "balance"])).collect();
         assert_eq!(lines, [["STATEMENT_LINE_KIND_INVOICE", "-100.00", "-100.00"], ["STATEMENT_LINE_KIND_PAYMENT", "60.00", "-40.00"]]);
-        let before = desk.operator.json("account statement acme --to 2026-07-31");
+        let before = fixture.operator.json("account statement acme --to 2026-07-31");
         assert_eq!(fields(&before, ["opening", "closing"]), ["0.00", "0.00"]);
-        let prepaid = desk.operator.json("account statement prepaid");
+        let prepaid = fixture.operator.json("account statement prepaid");
         assert_eq!(
             fields(&prepaid["lines"][1], ["kind", "count", "amount", "balance"]),
             ["STATEMENT_LINE_KIND_CHARGES", "3", "-4.50", "15.50"]
@@ -339,7 +339,7 @@ async fn receipts_statements_of_account_and_previews_are_written_in_all_forms() 
         assert!(rows.lines().count() == 5 && rows.contains(",invoice,INV-000001,") && rows.contains("RF18 5390 0754 7034"), "{rows}");
         let page = form(&["account", "statement", "acme"], "html");
         assert!(page.contains("Kontoauszug") && page.contains(&july), "{page}");
-        let table = desk.run(&["account", "statement", "acme"]);
+        let table = fixture.run(&["account", "statement", "acme"]);
         assert!(table.lines().take_while(|line| !line.starts_with("Open")).all(|line| line.chars().count() <= 80), "{table}");
         for (words, name) in [
             (&["invoice", "preview", "acme"][..], "preview"),
@@ -348,16 +348,16 @@ async fn receipts_statements_of_account_and_previews_are_written_in_all_forms() 
             (&["account", "statement", "prepaid"], "prepaid"),
         ] {
             // To be looked at.
-            let folder = std::env::var_os("TOLLGATE_TEST_FORMS").map_or_else(|| desk.folder.path().to_owned(), Into::into);
+            let folder = std::env::var_os("TOLLGATE_TEST_FORMS").map_or_else(|| fixture.folder.path().to_owned(), Into::into);
             for form in ["pdf", "html"] {
                 let path = folder.join(format!("{name}.{form}"));
-                desk.run(&[words, &["--form", form, "--file", path.to_str().unwrap()]].concat());
+                fixture.run(&[words, &["--form", form, "--file", path.to_str().unwrap()]].concat());
                 let written = std::fs::read(&path).unwrap();
                 assert!(written.starts_with(if form == "pdf" { b"%PDF" } else { b"<!DO" }), "{name}");
             }
         }
-        let wrong = desk.operator.run("account statement acme --from 2026-08-02 --to 2026-08-01");
+        let wrong = fixture.operator.run("account statement acme --from 2026-08-02 --to 2026-08-01");
         assert!(wrong.error.contains("must not be before from_day"), "{wrong:?}");
     });
-    assert!(desk.service.stopped().await.success());
+    assert!(fixture.service.stopped().await.success());
 }

@@ -15,7 +15,7 @@ use tonic_types::{ErrorDetail, StatusExt};
 
 use crate::renderings::decimal;
 use crate::service::PATIENCE;
-use crate::table::{Limit, Next, Opening, Step, Temporary, Wanted, What};
+use crate::table::{Limit, Next, Opening, ReserveTerms, Step, Temporary, What};
 
 /// A call: the end of its path, and what is sent.
 pub type Call<'a> = (&'a str, Value);
@@ -42,7 +42,7 @@ impl Writer {
         }
     }
 
-    fn reserve(&self, wanted: &Wanted) -> Value {
+    fn reserve(&self, wanted: &ReserveTerms) -> Value {
         let mut reserve = json!({ "amount": self.money(wanted.amount) });
         if let Some(minimum) = wanted.minimum {
             reserve["minimum"] = self.money(minimum);

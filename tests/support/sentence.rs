@@ -31,7 +31,7 @@ pub enum What {
         money: Option<&'static str>,
     },
     Create(Opening),
-    Reserve(Wanted),
+    Reserve(ReserveTerms),
     Debit {
         amount: &'static str,
         category: &'static str,
@@ -107,7 +107,7 @@ pub enum Temporary {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct ReserveTerms {
     pub amount: &'static str,
     pub minimum: Option<&'static str>,
     pub validity: Option<i64>,
@@ -118,7 +118,7 @@ pub struct Wanted {
 pub enum Next {
     Settle,
     Keep,
-    Reserve(Wanted),
+    Reserve(ReserveTerms),
 }
 
 /// What stands behind commas.
@@ -136,8 +136,8 @@ struct How {
 }
 
 impl How {
-    fn wanted(&mut self, amount: &'static str) -> Wanted {
-        Wanted { amount, minimum: self.minimum.take(), validity: self.validity.take(), grace: self.grace.take() }
+    fn wanted(&mut self, amount: &'static str) -> ReserveTerms {
+        ReserveTerms { amount, minimum: self.minimum.take(), validity: self.validity.take(), grace: self.grace.take() }
     }
 
     /// Whether all of it was of use.

@@ -115,7 +115,7 @@ impl Engine for StandIn {
         self.fail()
     }
 
-    fn window(&self) -> i64 {
+    fn idempotency_window(&self) -> i64 {
         86_400_000
     }
 

@@ -10,7 +10,7 @@
 
 use std::path::{Path, PathBuf};
 
-pub use super::sentence::{Limit, Next, Opening, Temporary, Wanted, What};
+pub use super::sentence::{Limit, Next, Opening, ReserveTerms, Temporary, What};
 use super::sentence::{Request, read};
 
 /// A file of examples: those of one rule.

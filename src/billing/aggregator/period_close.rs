@@ -61,7 +61,7 @@ fn due_boundary(shared: &Shared) -> UnixMillis {
     clock.period_start(clock.now() - grace)
 }
 
-/// Has every account closed whose period is over.
+/// Closes the periods of all accounts whose period is over.
 async fn scan(shared: &Shared, claim: &Claim) -> Result<usize, LedgerError> {
     let Shared { ledger, options, status, .. } = shared;
     let (mut cursor, mut closed, mut looked_at) = (None, 0, 0);

@@ -1,4 +1,4 @@
-//! What is done with one claimed partition: read what comes next, see that it follows, commit it, trim behind it.
+//! Aggregates one claimed partition: reads the next blocks, checks that they follow, commits them, and trims behind them.
 //!
 //! While there is a backlog, the next run of blocks is read as one is being committed. Whatever fails is tried again, from where the store
 //! says that it is; only a journal that does not go on as it must is an end.
@@ -67,7 +67,7 @@ pub(super) struct Worker<'a> {
     told: Option<String>,
 }
 
-/// What a round came to.
+/// The result of a round.
 enum Round {
     /// Something was committed, and there is more.
     Behind,
@@ -75,7 +75,7 @@ enum Round {
     CaughtUp,
 }
 
-/// Why a round came to nothing.
+/// Why a round failed.
 enum Failed {
     /// The partition is somebody else's.
     Lost,
@@ -145,7 +145,7 @@ impl<'a> Worker<'a> {
         RETRY.get(self.failures - 1).copied().unwrap_or(Duration::from_secs(5))
     }
 
-    /// What fails again and again is reported: here, and, if it can be, to all who ask the billing store.
+    /// Reports a failure that repeats: here, and, if possible, in the billing store.
     async fn failed(&mut self, reason: &str) {
         if self.failures < FAILURES_TOLD {
             return;

@@ -41,7 +41,7 @@ impl ApprovalFilter {
 }
 
 impl Billing {
-    /// Acts that were asked for, the last first, before a number.
+    /// Acts that were asked for, newest first, before a number.
     pub async fn approvals(
         &self,
         filter: &ApprovalFilter,

@@ -54,7 +54,7 @@ enum StoredTemporary {
     For(String, i64),
 }
 
-/// Writes what a command is to do; `None`: it is none that is ever approved.
+/// Writes what a command is to do; `None` if it is none that is ever approved.
 #[must_use]
 pub fn written(command: &Command) -> Option<String> {
     let currency = command.currency.map(|currency| currency.code().to_owned());

@@ -1,4 +1,4 @@
-//! Lists of audit records: the last first, along an index of what is asked for.
+//! Lists of audit records: newest first, along an index of what is asked for.
 
 use sqlx::AssertSqlSafe;
 
@@ -27,7 +27,7 @@ pub struct AuditFilter {
 }
 
 /// Where a list goes on: the time, the chain and the place of its last record.
-pub type AuditPlace = (UnixMillis, i64, i64);
+pub type AuditCursor = (UnixMillis, i64, i64);
 
 /// A value of a statement.
 enum Value {
@@ -36,11 +36,11 @@ enum Value {
 }
 
 impl Billing {
-    /// Audit records, the last first, behind a place.
+    /// Audit records, newest first, behind a place.
     pub async fn audit_records(
         &self,
         filter: &AuditFilter,
-        after: Option<AuditPlace>,
+        after: Option<AuditCursor>,
         count: usize,
     ) -> Result<Vec<AuditRecord>, BillingError> {
         let (mut conditions, mut values) = (Vec::new(), Vec::new());

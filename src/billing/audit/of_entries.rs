@@ -13,7 +13,7 @@ use domain::money::format_units;
 use domain::origin::Origin;
 use domain::time::UnixMillis;
 
-/// Whether an entry is an act. Charges are not, nor what follows by itself: cuts and roundings.
+/// Whether an entry is an act. Charges are not, nor what follows automatically: cuts and roundings.
 #[must_use]
 pub fn is_act(kind: EntryKind) -> bool {
     match kind {

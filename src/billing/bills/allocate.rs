@@ -1,4 +1,4 @@
-//! What pays what: the open invoices of one account, and the credits that pay them. Pure.
+//! Allocation of credits: the open invoices of one account, and the credits that pay them. Pure.
 //!
 //! At every instant `balance = set aside + free - open`: what operators took off invoices and no automatic allocation uses, and what else
 //! was paid in beyond all invoices, less what the invoices lack. A debt that no invoice holds (a prepaid account living on its limit) makes
@@ -41,24 +41,24 @@ pub struct Credit {
     pub time: UnixMillis,
     /// How much it is.
     pub amount: Units,
-    /// What of it has paid invoices.
+    /// The part that has paid invoices.
     pub allocated: Units,
     /// What of it was taken back.
     pub reversed: Units,
-    /// What of it an operator took off invoices: only an operator has it pay again.
+    /// The part that an operator took off invoices: only an operator lets it pay again.
     pub set_aside: Units,
     /// Whether the store does not have it so yet.
     pub is_changed: bool,
 }
 
 impl Credit {
-    /// What of it has paid nothing yet.
+    /// The part that has paid nothing yet.
     #[must_use]
     pub fn rest(&self) -> Units {
         self.amount - self.allocated - self.reversed
     }
 
-    /// What of it may pay invoices by itself.
+    /// How much of it may pay invoices automatically.
     fn free(&self) -> Units {
         self.rest() - self.set_aside
     }

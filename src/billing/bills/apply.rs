@@ -6,17 +6,17 @@
 
 pub mod by_hand;
 mod load;
+mod load_plan;
 pub mod preview;
 pub mod retry;
 mod rounding;
-mod wanted;
 mod write;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use load_plan::LoadPlan;
 use rounding::Rounding;
 use sqlx::AnyConnection;
-use wanted::Wanted;
 
 use super::allocate::{Allocation, Credit, Receivables};
 use super::draft::{CreditNote, CutBill, Draft, Refund, SingleCharge, Subject, Total};
@@ -35,12 +35,12 @@ use domain::time::UnixMillis;
 /// Takes in records, in journal order, after their entries, totals and accounts were written in the same transaction. The records of
 /// one command must come together: a cut and the rounding that belongs to it.
 pub async fn apply(connection: &mut AnyConnection, records: &[Record]) -> Result<(), BillingError> {
-    let wanted = Wanted::of(records);
-    if wanted.accounts.is_empty() {
+    let load_plan = LoadPlan::of(records);
+    if load_plan.accounts.is_empty() {
         return Ok(());
     }
     let dialect = if connection.backend_name() == "PostgreSQL" { Dialect::Postgres } else { Dialect::Sqlite };
-    let mut loaded_bills = load::load(connection, dialect, &wanted).await?;
+    let mut loaded_bills = load::load(connection, dialect, &load_plan).await?;
     for (place, record) in records.iter().enumerate() {
         loaded_bills.take(record, Rounding::behind(records, place))?;
     }
@@ -52,14 +52,14 @@ fn bill_of_charge(entry: &Entry) -> u32 {
     entry.data.given_back().map_or(0, |given_back| given_back.bill)
 }
 
-/// What is known of a charge that is refunded.
+/// Facts of a charge that is refunded.
 #[derive(Clone, Debug)]
 struct Charge {
     kind: EntryKind,
     subject: Subject,
 }
 
-/// Where an account's bills have come to.
+/// The end of an account's last bill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct BillEnd {
     /// The balance after the last bill that a period's end or a conversion cut.
@@ -71,9 +71,9 @@ struct BillEnd {
     is_changed: bool,
 }
 
-/// One account, as far as it matters.
+/// The loaded rows of one account.
 #[derive(Debug, Default)]
-struct Ledger {
+struct LoadedAccount {
     denomination: Denomination,
     /// As it is after all that is taken in now.
     mode: Option<Mode>,
@@ -87,7 +87,7 @@ struct Ledger {
     open_elsewhere: i64,
 }
 
-impl Ledger {
+impl LoadedAccount {
     /// How many invoices are open, and how much of them in all.
     fn open(&self) -> (i64, Units) {
         let loaded = self.receivables.invoices.iter().filter(|invoice| invoice.open > Units::ZERO).count();
@@ -97,7 +97,7 @@ impl Ledger {
 
 /// A document to be written.
 #[derive(Debug)]
-struct Made {
+struct NewDocument {
     id: i64,
     /// The document that it refers to; 0 for none.
     refers_to: i64,
@@ -106,7 +106,7 @@ struct Made {
 
 /// A refund to be written: its account, bill and number there, and itself.
 #[derive(Debug)]
-struct MadeRefund {
+struct NewRefund {
     account: String,
     bill: u32,
     sequence: i64,
@@ -128,7 +128,7 @@ struct Uncredited {
 
 /// An allocation to be written: its account, the number of the entry that led to it, when, and itself.
 #[derive(Debug)]
-struct MadeAllocation {
+struct NewAllocation {
     account: String,
     sequence: i64,
     time: UnixMillis,
@@ -137,16 +137,16 @@ struct MadeAllocation {
 
 /// A change of what is set aside of a credit, to be written: the account, the number of what led to it, the credit, and by how much.
 #[derive(Debug)]
-struct MadeSetAside {
+struct NewSetAside {
     account: String,
     sequence: i64,
     credit: i64,
     amount: Units,
 }
 
-/// What a credit says of itself.
+/// Details of a credit.
 #[derive(Clone, Debug)]
-struct Credited {
+struct CreditDetails {
     kind: EntryKind,
     /// The place of its entry in the journal.
     entry: i64,
@@ -158,27 +158,27 @@ struct Credited {
     reason: String,
 }
 
-/// All that is worked on at once.
+/// The loaded rows of all accounts of a run.
 #[derive(Debug, Default)]
 struct LoadedBills {
-    accounts: HashMap<String, Ledger>,
+    accounts: HashMap<String, LoadedAccount>,
     totals: HashMap<(String, u32), Vec<Total>>,
     refunds: HashMap<(String, u32), Vec<Refund>>,
     /// By account, request id and bill.
     charges: HashMap<(String, String, u32), Charge>,
     /// The documents of bills.
     documents: HashMap<(String, u32), i64>,
-    made: Vec<Made>,
-    made_refunds: Vec<MadeRefund>,
+    made: Vec<NewDocument>,
+    made_refunds: Vec<NewRefund>,
     /// Those that stand on no note yet, and those of these records.
     uncredited: Vec<Uncredited>,
     adjustments: HashMap<(String, u32), Vec<Adjustment>>,
     /// Account, bill, number there, and itself.
     made_adjustments: Vec<(String, u32, i64, Adjustment)>,
-    made_allocations: Vec<MadeAllocation>,
-    made_set_asides: Vec<MadeSetAside>,
-    /// What new credits say of themselves, by account and number.
-    made_credits: HashMap<(String, i64), Credited>,
+    made_allocations: Vec<NewAllocation>,
+    made_set_asides: Vec<NewSetAside>,
+    /// Details of new credits, by account and number.
+    made_credits: HashMap<(String, i64), CreditDetails>,
     /// Whether there are bills that are not known.
     has_gap: bool,
     /// The invoices that are loaded.
@@ -227,7 +227,7 @@ impl LoadedBills {
         Ok(())
     }
 
-    /// What became of an account within a gap: money that came in pays invoices, and a bill that was cut is not known.
+    /// Takes in how an account changed within a gap: money that came in pays invoices, and a bill that was cut is not known.
     fn pass_gap(&mut self, record: &Record) {
         let entry = &record.entry;
         let moved = entry.data.movement().balance;
@@ -239,13 +239,13 @@ impl LoadedBills {
         }
     }
 
-    fn account(&mut self, entry: &Entry) -> &mut Ledger {
+    fn account(&mut self, entry: &Entry) -> &mut LoadedAccount {
         self.accounts.entry(entry.account.clone()).or_default()
     }
 
     fn allocated(&mut self, entry: &Entry, allocations: Vec<Allocation>) {
         let (sequence, time) = (number(entry.account_sequence), entry.time);
-        let made = allocations.into_iter().map(|allocation| MadeAllocation { account: entry.account.clone(), sequence, time, allocation });
+        let made = allocations.into_iter().map(|allocation| NewAllocation { account: entry.account.clone(), sequence, time, allocation });
         self.made_allocations.extend(made);
     }
 
@@ -256,13 +256,13 @@ impl LoadedBills {
         let credits: BTreeSet<i64> = before.keys().chain(after.keys()).copied().collect();
         let moved =
             credits.into_iter().map(|credit| (credit, of(&after, credit) - of(before, credit))).filter(|(_, amount)| !amount.is_zero());
-        let made = moved.map(|(credit, amount)| MadeSetAside { account: account.to_owned(), sequence, credit, amount });
+        let made = moved.map(|(credit, amount)| NewSetAside { account: account.to_owned(), sequence, credit, amount });
         self.made_set_asides.extend(made);
     }
 
     fn credit(&mut self, record: &Record) {
         let entry = &record.entry;
-        let credited = Credited {
+        let credited = CreditDetails {
             kind: entry.kind(),
             entry: document_id(record),
             details: PaymentDetails::of(&entry.metadata),
@@ -314,7 +314,7 @@ impl LoadedBills {
         let key = (entry.account.clone(), entry.bill);
         self.refunds.entry(key).or_default().push(refund.clone());
         let (account, sequence) = (entry.account.clone(), number(entry.account_sequence));
-        self.made_refunds.push(MadeRefund { account, bill: entry.bill, sequence, refund: refund.clone() });
+        self.made_refunds.push(NewRefund { account, bill: entry.bill, sequence, refund: refund.clone() });
         if !self.gives_back_billed(entry) {
             return Ok(());
         }
@@ -349,7 +349,7 @@ impl LoadedBills {
             credited: entry.amount(),
             reason: entry.metadata.reason.clone(),
         };
-        self.made.push(Made { id: place, refers_to, draft: note.draft() });
+        self.made.push(NewDocument { id: place, refers_to, draft: note.draft() });
         Ok(())
     }
 
@@ -416,7 +416,7 @@ impl LoadedBills {
             self.allocated(entry, allocations);
         }
         self.documents.insert((entry.account.clone(), entry.bill), id);
-        self.made.push(Made { id, refers_to: 0, draft });
+        self.made.push(NewDocument { id, refers_to: 0, draft });
     }
 }
 

@@ -11,7 +11,7 @@ use crate::issuer::NO_ISSUER;
 use crate::record::narrow;
 use crate::review::Review;
 use crate::scope::Scope;
-use crate::sending::look::DocumentSending;
+use crate::sending::mail_queries::DocumentSending;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
 use domain::money::Units;
@@ -48,7 +48,7 @@ pub struct StoredDocument {
     pub missing_glyphs: Vec<char>,
     /// Whether it is kept; if not, its lines and its customer are gone, and it is shown only while it is owed again.
     pub is_kept: bool,
-    /// How far its mail is, where that was looked at; `None`: it was never to be sent.
+    /// How far its mail is, where that was looked at; `None` if it was never to be sent.
     pub sending: Option<DocumentSending>,
 }
 

@@ -36,14 +36,14 @@ pub struct Total {
     pub last_at: UnixMillis,
 }
 
-/// What is charged or refunded.
+/// The item that is charged or refunded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Subject {
     /// What for; `None` if not said.
     pub category: Option<Category>,
     /// What was sold; empty if not said.
     pub item: String,
-    /// Of what the quantity is; empty if not said.
+    /// The unit of the quantity; empty if not said.
     pub unit: String,
     /// How much, as a decimal; empty if not said.
     pub quantity: String,
@@ -188,7 +188,7 @@ impl CutBill {
         }
     }
 
-    /// What does not add up; empty means everything does.
+    /// The differences; empty means everything adds up.
     fn differences(&self, document: &Document, wallet: &Wallet) -> String {
         let show = |units| self.denomination.show(units);
         let mut differences = Vec::new();

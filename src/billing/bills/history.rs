@@ -7,7 +7,7 @@ use sqlx::{AssertSqlSafe, Row};
 
 use crate::kinds::{CHARGED_BALANCE, ITEMS, REFUNDED_BALANCE, WRITE_OFFS, WRITTEN_OFF};
 use crate::record::{coded, narrow};
-use crate::sending::look::DocumentSending;
+use crate::sending::mail_queries::DocumentSending;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
 use domain::entry::EntryKind;
@@ -32,7 +32,7 @@ pub enum MonthBill {
     NothingToBill,
     /// There is something to bill, and no document with a number yet.
     NotYetGenerated,
-    /// It has its number, and its mail is so far; `None`: it was never to be sent.
+    /// It has its number, and its mail is so far; `None` if it was never to be sent.
     Generated(Option<DocumentSending>),
 }
 

@@ -19,7 +19,7 @@ use crate::review::{self, Review};
 use crate::search::documents;
 use crate::sending::outbox::{self, IssuedDocument};
 use crate::series::digest::{Covered, SealedCustomer};
-use crate::series::{Series, earlier};
+use crate::series::{Series, backfill};
 use crate::settings::BillingSettings;
 use crate::store::Columns;
 use crate::store::Store;
@@ -59,7 +59,7 @@ const DUE: Table = Table { name: "payables", columns: &[("document", Type::Numbe
 /// all of them wait; where a rate of tax is missing, those that need it do.
 pub async fn issue(store: &Store, settings: &BillingSettings, now: UnixMillis) -> Result<usize, BillingError> {
     // What another version has issued meanwhile.
-    earlier::chain(store).await?;
+    backfill::chain(store).await?;
     documents::fill(store).await?;
     let review = review::review(&mut *store.pool().acquire().await?, issuer::MAIN).await?;
     let mut issued = 0;
@@ -267,7 +267,7 @@ const OPEN: Table = Table {
     on_conflict: "",
 };
 
-/// What is open of the invoices of these accounts, what is due first in front.
+/// What is open of the invoices of these accounts, the earliest due date first.
 async fn open(connection: &mut AnyConnection, store: &Store, drafts: &[Ready]) -> Result<HashMap<String, Vec<OpenInvoice>>, BillingError> {
     let mut accounts: Vec<&str> = drafts.iter().map(|draft| draft.document.account.as_str()).collect();
     accounts.sort_unstable();

@@ -9,8 +9,8 @@ use sqlx::{AssertSqlSafe, Row};
 use super::documents::{COLUMNS, DocumentState, NEEDS_APPROVAL, StoredDocument, stored};
 use crate::document::DocumentKind;
 use crate::scope::Scope;
-use crate::search::documents::Wanted;
-use crate::sending::documents::WantedSending;
+use crate::search::documents::DocumentQuery;
+use crate::sending::documents::SendingFilter;
 use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
@@ -34,7 +34,7 @@ pub struct DocumentFilter {
     /// Only drafts that wait for somebody to approve them.
     pub to_approve_only: bool,
     /// Only documents whose mail is as far as that.
-    pub sending: Option<WantedSending>,
+    pub sending: Option<SendingFilter>,
     /// Only what was cut at or after this, and before that.
     pub cut: Option<(UnixMillis, UnixMillis)>,
     /// Only what is due at or after this, and before that. The list is then in the order of due dates.
@@ -84,7 +84,7 @@ impl Driver {
     }
 
     /// The same where a text is looked for: SQLite's planner needs a hint.
-    fn finding(self, wanted: &Wanted, statement: &mut Statement) -> Self {
+    fn finding(self, wanted: &DocumentQuery, statement: &mut Statement) -> Self {
         if let Some(phrases) = wanted.leading() {
             statement.place(Value::Text(phrases));
             return Self::Found;
@@ -204,7 +204,7 @@ impl Billing {
         let mut page = DocumentPage::default();
         if let Some(text) = &filter.text {
             let mut connection = self.store().pool().acquire().await?;
-            let wanted = Wanted::new(&mut connection, self.store().dialect(), text, filter.due.is_none()).await?;
+            let wanted = DocumentQuery::new(&mut connection, self.store().dialect(), text, filter.due.is_none()).await?;
             driver = driver.finding(&wanted, &mut statement);
             let conditions = wanted.conditions(|text| statement.place(Value::Text(text)));
             statement.conditions.extend(conditions);
@@ -244,7 +244,7 @@ impl Billing {
         if filter.to_approve_only {
             statement.conditions.push(NEEDS_APPROVAL.to_owned());
         }
-        statement.conditions.extend(filter.sending.map(WantedSending::condition));
+        statement.conditions.extend(filter.sending.map(SendingFilter::condition));
         if let Some(cut) = filter.cut {
             statement.within(if is_ascending { "documents.cut_at" } else { time }, cut);
         }

@@ -21,7 +21,7 @@ pub struct ComingDocument {
     pub waits_for: String,
     /// Why it would be held back; empty if it would not.
     pub held_reason: String,
-    /// The position of the journal that it is of.
+    /// The journal position that this reflects.
     pub position: JournalPosition,
 }
 
@@ -93,7 +93,7 @@ async fn final_bill_before(connection: &mut AnyConnection, document: &Document) 
     Ok(query.fetch_one(connection).await?.instant(0)?)
 }
 
-/// What is open of an account's issued invoices, what is due first in front.
+/// What is open of an account's issued invoices, the earliest due date first.
 async fn open_invoices(connection: &mut AnyConnection, account: &str) -> Result<Vec<OpenInvoice>, BillingError> {
     let sql = "SELECT issued.number, issued.due_at, payables.open_amount FROM payables \
                JOIN issued ON issued.document = payables.document WHERE payables.account = $1 AND payables.open_amount > 0";

@@ -1,4 +1,4 @@
-//! What is due: what invoices lack, for how long, and what is on no document yet; and what paid what.
+//! Receivables: open amounts of invoices, their age, and what is on no document yet; and the allocations.
 //!
 //! At every position of the journal it ties to the ledger: the totals of postpaid accounts are their amounts due.
 
@@ -116,7 +116,7 @@ pub struct Allocation {
 
 impl Billing {
     /// What is due by age, of accounts that owe anything, in the order of their ids, after the given one; of one account, or of all
-    /// in a scope. And the position of the journal that it is of.
+    /// in a scope. And the journal position that this reflects.
     pub async fn receivables(
         &self,
         now: UnixMillis,
@@ -183,7 +183,7 @@ impl Billing {
         let keys: Vec<_> = found.iter().map(|one| vec![one.account.as_str().into()]).collect();
         let rows = REOPENED.find(connection, self.store().dialect(), "*", &keys).await?;
         drop(keys);
-        // By what took it back, the last first, and by invoice: where that is more than it paid at once, it reopened it.
+        // By what took it back, newest first, and by invoice: where that is more than it paid at once, it reopened it.
         let mut sums: BTreeMap<(Reverse<i64>, i64), (UnixMillis, Units, &AnyRow)> = BTreeMap::new();
         for row in &rows {
             let place = (Reverse(row.try_get("sequence")?), row.try_get("document")?);
@@ -214,7 +214,7 @@ impl Billing {
         Ok(())
     }
 
-    /// What paid what of an account's invoices, the last first.
+    /// What paid what of an account's invoices, newest first.
     pub async fn allocations(&self, account: &str, count: usize) -> Result<Vec<Allocation>, BillingError> {
         let rows = sqlx::query(
             "SELECT COALESCE(credits.request_id, '') AS credit, COALESCE(issued.number, '') AS invoice, allocations.document, \

@@ -132,7 +132,7 @@ pub async fn end_again(connection: &mut AnyConnection, account: &str, entries: &
     Ok(())
 }
 
-/// Where an account's bills have come to.
+/// The end of an account's last bill.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct End {
     pub balance: Units,

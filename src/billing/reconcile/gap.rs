@@ -11,7 +11,6 @@ use sqlx::Row;
 use super::{Decision, Difference, ReconcileError};
 use crate::aggregate::{self, StepError};
 use crate::position::Position;
-use crate::position::hex;
 use crate::projection::AccountState;
 use crate::projection::rows;
 use crate::record::{Record, number};
@@ -56,21 +55,7 @@ impl Billing {
         let to = Position { next_sequence: first.first_sequence, last_block: first.previous, last_time: first.time };
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
-        let done = sqlx::query(
-            "UPDATE partitions SET fence = fence + 1, next_sequence = $1, last_block = $2, last_time = $3, state = 'RUNNING', reason = '', \
-             stopped_at = 0, owner = '', lease_until = 0 WHERE partition = $4 AND fence = $5 AND next_sequence = $6",
-        )
-        .bind(number(to.next_sequence))
-        .bind(hex(&to.last_block))
-        .bind(to.last_time.get())
-        .bind(i64::from(partition))
-        .bind(difference.fence)
-        .bind(number(difference.next_in_sql))
-        .execute(&mut *connection)
-        .await?;
-        if done.rows_affected() != 1 {
-            return Err(ReconcileError::Changed(partition));
-        }
+        super::go_on_from(connection, difference, to).await?;
         let known = rows::accounts_of(connection, partition).await?;
         let mut entries = unknown(&seen, &known, decision);
         let accounts = entries.iter().filter(|entry| entry.account_sequence > 0).map(|entry| &entry.account);
@@ -123,7 +108,7 @@ pub async fn accepted(store: &Store) -> Result<Vec<String>, BillingError> {
     told.collect()
 }
 
-/// Reads a partition that stands still.
+/// Reads a stopped partition.
 async fn look(ledger: &Ledger, partition: u16, after: u64) -> Result<Seen, ReconcileError> {
     let engine = ledger.engine();
     for _ in 0..LOOKS {
@@ -191,7 +176,7 @@ struct Before<'a> {
     /// As it is now.
     account: &'a Account,
     profile: &'a Profile,
-    /// What the journal still tells of it.
+    /// Its entries that are still in the journal.
     tail: &'a [&'a Entry],
     /// What the billing store knows of it.
     known: Option<&'a AccountState>,
@@ -296,7 +281,7 @@ impl Before<'_> {
         })
     }
 
-    /// What is to be said of it: what became of its balance, and of its open bill.
+    /// What to record of it: how its balance and its open bill changed.
     fn entries(&self, id: &str, time: UnixMillis, decision: &Decision) -> Vec<Entry> {
         if self.is_known() {
             return Vec::new();

@@ -2,8 +2,8 @@
 //!
 //! Nobody else may have it: the billing store has only what an aggregator had read. So a block is forgotten only once nothing of it waits.
 
-use super::reapply::{Again, Reapplied, is_limit_of};
-use super::since::Since;
+use super::later_writes::LaterWrites;
+use super::reapply::{Reapplied, ReapplyTarget, is_limit_of};
 use super::{Decision, ReconcileError, insert};
 use crate::{Billing, audit};
 use domain::entry::Entry;
@@ -17,17 +17,17 @@ const LOST: &str = "acknowledged entries were lost";
 /// Applies blocks of a partition again, each once, whatever is interrupted or repeated: the ledger remembers the request ids. A block of
 /// which something was not done stays, until it is applied or given up.
 pub async fn reapply_lost(
-    again: &Again<'_>,
+    again: &ReapplyTarget<'_>,
     partition: u16,
     blocks: &[Block],
     decision: &Decision,
 ) -> Result<Vec<Reapplied>, ReconcileError> {
     put_on_record(again.billing, partition, blocks, "REAPPLIED", decision).await?;
     let lost: Vec<(u64, &Entry)> = blocks.iter().flat_map(|block| (block.first_sequence..).zip(&block.entries)).collect();
-    let mut since = Since::read(again.ledger, partition, &lost).await?;
+    let mut since = LaterWrites::read(again.ledger, partition, &lost).await?;
     let (mut done, mut settled) = (Vec::new(), Vec::new());
     for block in blocks {
-        // One without entries stands for those of which nobody knows what they were.
+        // One without entries stands for those whose content is unknown.
         let mut is_settled = !block.entries.is_empty();
         let mut entries = (block.first_sequence..).zip(&block.entries).peekable();
         while let Some((sequence, entry)) = entries.next() {
@@ -48,7 +48,7 @@ pub async fn reapply_lost(
     Ok(done)
 }
 
-/// Gives blocks of a partition up.
+/// Discards lost blocks of a partition.
 pub async fn accept_loss(
     billing: Option<&Billing>,
     ledger: &Ledger,

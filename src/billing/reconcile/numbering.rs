@@ -8,7 +8,7 @@ use crate::{Billing, BillingError, audit};
 /// The number that a series goes on with: "INV-=1043".
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextNumber {
-    /// What the numbers begin with.
+    /// Prefix of the numbers.
     pub prefix: String,
     /// The place of the next one.
     pub place: i64,

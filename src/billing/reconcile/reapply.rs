@@ -1,13 +1,13 @@
 //! Asks the ledger again for what only SQL had: the same changes, by the same request ids, as far as an entry tells what was asked.
 //!
 //! Each is done at most once, however often it is tried: the ledger remembers the request ids. What cannot be asked for again is said:
-//! reservations (they have expired, or will be made again), and closes of periods (the ledger writes them by itself). A client that repeats
+//! reservations (they have expired, or will be made again), and closes of periods (the ledger writes them on its own). A client that repeats
 //! its request afterwards gets the decision: the ledger remembers the fingerprint of what was asked first.
 
 use sqlx::{AssertSqlSafe, Row};
 
 use super::ReconcileError;
-use super::since::Since;
+use super::later_writes::LaterWrites;
 use crate::Billing;
 use crate::lookup::{LookedUp, look_up};
 use crate::record::{COLUMNS, Record, number};
@@ -18,7 +18,7 @@ use domain::outcome::{Answer, Refusal, Verdict};
 use domain::time::UnixMillis;
 use ledger::{Ledger, LedgerError};
 
-/// What became of an entry.
+/// An entry, and whether it was applied again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reapplied {
     /// The entry.
@@ -26,11 +26,11 @@ pub struct Reapplied {
     pub account: String,
     /// What it was.
     pub kind: EntryKind,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Applied,
 }
 
-/// What came of an entry.
+/// The result of applying an entry again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// For people.
@@ -61,7 +61,7 @@ impl Applied {
 
 /// The commands to re-apply, and to which partition.
 #[derive(Clone, Copy)]
-pub struct Again<'a> {
+pub struct ReapplyTarget<'a> {
     /// Looks up what refunds need, if it is there.
     pub billing: Option<&'a Billing>,
     /// Is asked.
@@ -71,15 +71,15 @@ pub struct Again<'a> {
     pub accept_repeats: bool,
 }
 
-impl std::fmt::Debug for Again<'_> {
+impl std::fmt::Debug for ReapplyTarget<'_> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Again").field("accept_repeats", &self.accept_repeats).finish_non_exhaustive()
+        formatter.debug_struct("ReapplyTarget").field("accept_repeats", &self.accept_repeats).finish_non_exhaustive()
     }
 }
 
 /// Applies again what waits for it. Stopped in the middle, it goes on where it was.
 pub async fn reapply(billing: &Billing, ledger: &Ledger, accept_repeats: bool) -> Result<Vec<Reapplied>, ReconcileError> {
-    let again = Again { billing: Some(billing), ledger, accept_repeats };
+    let again = ReapplyTarget { billing: Some(billing), ledger, accept_repeats };
     let sql = format!(
         "SELECT reconciliation, {COLUMNS} FROM lost_entries WHERE outcome = 'WAITING' OR outcome = $1 ORDER BY reconciliation, partition, \
          sequence"
@@ -94,7 +94,7 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger, accept_repeats: bool) -
     for waiting in waiting.chunk_by(|(id, one), (next_id, next)| (id, one.partition) == (next_id, next.partition)) {
         let Some((_, Record { partition, .. })) = waiting.first() else { continue };
         let lost: Vec<_> = waiting.iter().map(|(_, record)| (record.sequence, &record.entry)).collect();
-        let mut since = Since::read(ledger, *partition, &lost).await?;
+        let mut since = LaterWrites::read(ledger, *partition, &lost).await?;
         let mut waiting = waiting.iter().peekable();
         while let Some((reconciliation, record)) = waiting.next() {
             let limit = waiting.next_if(|(_, next)| is_limit_of(&record.entry, &next.entry)).map(|(_, next)| next);
@@ -117,9 +117,9 @@ pub async fn reapply(billing: &Billing, ledger: &Ledger, accept_repeats: bool) -
     Ok(done)
 }
 
-impl Again<'_> {
+impl ReapplyTarget<'_> {
     /// Applies an entry again, with the limit that a conversion set besides.
-    pub(super) async fn apply(&self, entry: &Entry, limit: Option<&Entry>, since: &mut Since) -> Result<Applied, ReconcileError> {
+    pub(super) async fn apply(&self, entry: &Entry, limit: Option<&Entry>, since: &mut LaterWrites) -> Result<Applied, ReconcileError> {
         let Some(decimals) = decimals(self.ledger, entry).await? else { return Ok(Applied::refused(Refusal::AccountNotFound)) };
         let mut command = match command(entry, limit, decimals) {
             Err(reason) => return Ok(Applied::settled(reason)),
@@ -220,9 +220,9 @@ fn command(entry: &Entry, set_limit: Option<&Entry>, decimals: u8) -> Result<Com
         EntryData::WriteOffReversed { amount, .. } => Action::ReverseWriteOff(undo(*amount)),
         EntryData::Reopened => Action::Reopen,
         EntryData::PeriodClosed { .. } | EntryData::FinalBilled { .. } | EntryData::Rounded { .. } | EntryData::AmountDueRounded { .. } => {
-            return Err("not applied: the ledger closes bills by itself");
+            return Err("not applied: the ledger closes bills on its own");
         }
-        EntryData::NotItemized { .. } | EntryData::NotItemizedUnbilled { .. } => return Err("not applied: nobody knows what it was"),
+        EntryData::NotItemized { .. } | EntryData::NotItemizedUnbilled { .. } => return Err("not applied: its content is unknown"),
     };
     let mut metadata = entry.metadata.clone();
     metadata.invoices = Vec::new();

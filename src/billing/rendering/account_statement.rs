@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::compose::{issuer, localize, party};
 use super::csv::for_spreadsheet;
 use super::dates::{Dates, timestamp};
-use super::page_model::{Fact, Group, Line, Part, Sheet, Sum, Summary, Table, Vocabulary, Weight};
+use super::page_model::{Fact, Group, Line, PageModel, Part, Sum, Summary, Table, Vocabulary, Weight};
 use super::texts::Texts;
 use super::texts::clean;
 use super::{FormError, Imprint};
@@ -125,7 +125,7 @@ fn cell(text: &str, is_for_spreadsheets: bool) -> Cow<'_, str> {
 /// # Errors
 /// If the time zone is not known.
 pub fn html(imprint: &Imprint, statement: &AccountStatement) -> Result<String, FormError> {
-    super::html::write(&sheet(imprint, statement)?)
+    super::html::write(&page_model(imprint, statement)?)
 }
 
 /// The statement as PDF/A-2b, A4.
@@ -133,11 +133,11 @@ pub fn html(imprint: &Imprint, statement: &AccountStatement) -> Result<String, F
 /// # Errors
 /// If the time zone is not known.
 pub fn pdf(imprint: &Imprint, statement: &AccountStatement) -> Result<Vec<u8>, FormError> {
-    let sheet = sheet(imprint, statement)?;
-    super::pdf::write(&sheet, &imprint.bare_document(&sheet.number))
+    let page_model = page_model(imprint, statement)?;
+    super::pdf::write(&page_model, &imprint.bare_document(&page_model.number))
 }
 
-fn sheet(imprint: &Imprint, statement: &AccountStatement) -> Result<Sheet, FormError> {
+fn page_model(imprint: &Imprint, statement: &AccountStatement) -> Result<PageModel, FormError> {
     let texts = Texts::of(&imprint.customer.language);
     let dates = Dates::in_zone(&imprint.time_zone, &texts)?;
     let period = dates.period(statement.span[0], statement.span[1]);
@@ -156,7 +156,7 @@ fn sheet(imprint: &Imprint, statement: &AccountStatement) -> Result<Sheet, FormE
     let fact = |label: String, value: String| Fact { label, value };
     let mut notes = vec![texts.text("account-statement-note"), texts.with("dates-of-zone", &[("zone", &clean(&imprint.time_zone))])];
     notes.extend(imprint.issuer.footer.iter().map(|line| clean(line)));
-    Ok(Sheet {
+    Ok(PageModel {
         language: texts.language(),
         words: Vocabulary {
             item: texts.text("what"),

@@ -1,4 +1,4 @@
-//! The tables of a sheet: items by category, and the sums below them.
+//! The tables of a page model: items by category, and the sums below them.
 
 use super::amounts::{Denomination, digits_behind_point, grouped};
 use super::dates::Dates;
@@ -301,7 +301,7 @@ impl Charges<'_> {
         }
     }
 
-    /// "usage" is "Usage"; a category that nobody knows is shown as it is.
+    /// "usage" is "Usage"; an unknown category is shown as it is.
     fn category(&self, category: &str) -> String {
         match category {
             "usage" | "subscription" | "hardware" | "service" => self.texts.text(category),

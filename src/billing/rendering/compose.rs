@@ -1,24 +1,24 @@
-//! From a document to its sheet: which words stand where.
+//! Builds the page model of a document: which words stand where.
 
 use super::FormError;
 use super::amounts::Denomination;
 use super::charges::Charges;
 use super::dates::Dates;
-use super::page_model::{Fact, Part, PartyBlock, Sheet, Summary, Vocabulary};
+use super::page_model::{Fact, PageModel, Part, PartyBlock, Summary, Vocabulary};
 use super::texts::{Texts, clean};
 use crate::document::{Cause, Document, DocumentKind, Issuer, Party, Relief};
 use domain::money::Units;
 
 impl Denomination {
-    /// What the document's amounts are counted in.
+    /// The currency and decimals of the document's amounts.
     #[must_use]
     pub fn of(document: &Document) -> Self {
         Self { currency: document.currency.clone(), decimals: document.decimals, minor_digits: document.minor_digits }
     }
 }
 
-impl Sheet {
-    /// The sheet of a document, in the customer's language.
+impl PageModel {
+    /// The page model of a document, in the customer's language.
     ///
     /// # Errors
     /// If the document's time zone is not known.
@@ -178,7 +178,7 @@ fn parts(document: &Document, money: &Denomination, dates: &Dates<'_>, texts: &T
     match document.kind {
         DocumentKind::CreditNote => parts.push(charges.credited("what-was-credited")),
         DocumentKind::Invoice => parts.push(charges.to_pay(if has_prepaid_part { "part-to-pay" } else { "items" })),
-        // A statement lists nothing to buy; should one do so all the same, it is not to be hidden.
+        // A statement lists nothing to buy; if one does anyway, it must not be hidden.
         DocumentKind::Statement if !document.items.is_empty() => parts.push(charges.to_pay("items")),
         DocumentKind::Statement => {}
     }

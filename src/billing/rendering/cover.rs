@@ -1,8 +1,8 @@
-//! What stands around a document that a customer opens by a link, in the customer's language; and what is said where there is none.
+//! The page around a document that a customer opens by a link, in the customer's language; and the page where there is none.
 
 use super::FormError;
 use super::dates::Dates;
-use super::page_model::Sheet;
+use super::page_model::PageModel;
 use super::texts::{Texts, clean};
 use crate::document::Document;
 use domain::time::UnixMillis;
@@ -12,7 +12,7 @@ use domain::time::UnixMillis;
 pub struct Cover {
     /// Their language.
     pub language: &'static str,
-    /// What the document is called.
+    /// The title of the document.
     pub title: String,
     pub issuer: String,
     /// On the link to its PDF.
@@ -31,7 +31,7 @@ impl Cover {
         let dates = Dates::in_zone(&document.time_zone, &texts)?;
         Ok(Self {
             language: texts.language(),
-            title: Sheet::of(document)?.name(),
+            title: PageModel::of(document)?.name(),
             issuer: clean(&document.issuer.name),
             download: texts.text("link-download"),
             until: texts.with("link-until", &[("day", &dates.day(until))]),

@@ -1,14 +1,14 @@
-//! The sheet as a page for the browser and the printer. The template escapes whatever it is given.
+//! The page model as a page for the browser and the printer. The template escapes whatever it is given.
 
 use askama::Template;
 
 use super::FormError;
-use super::page_model::{Sheet, Sum, Vocabulary, Weight};
+use super::page_model::{PageModel, Sum, Vocabulary, Weight};
 
 #[derive(Template)]
 #[template(path = "document.html", config = "rendering/askama.toml")]
 struct Page<'a> {
-    sheet: &'a Sheet,
+    page_model: &'a PageModel,
     /// The name of the document, as the inside of a CSS string.
     running_title: String,
     /// What says which page it is, as a value of CSS.
@@ -16,8 +16,8 @@ struct Page<'a> {
 }
 
 /// Writes the page.
-pub(super) fn write(sheet: &Sheet) -> Result<String, FormError> {
-    Ok(Page { sheet, running_title: css_string(&sheet.name()), page: css_page(&sheet.words.page) }.render()?)
+pub(super) fn write(page_model: &PageModel) -> Result<String, FormError> {
+    Ok(Page { page_model, running_title: css_string(&page_model.name()), page: css_page(&page_model.words.page) }.render()?)
 }
 
 /// "page 1 of 2" as a value of CSS.

@@ -43,7 +43,7 @@ struct DocumentForm<'a> {
     items: Vec<ItemForm<'a>>,
     /// What was already deducted from a prepaid balance.
     deducted: Vec<ItemForm<'a>>,
-    /// What moved the balance, of a bill with a prepaid part.
+    /// The balance summary of a bill with a prepaid part.
     wallet: Option<WalletForm>,
     /// Corrections by hand.
     adjustments: Vec<AdjustmentForm<'a>>,

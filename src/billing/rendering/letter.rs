@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::compose::issuer;
 use super::dates::Dates;
-use super::page_model::{PartyBlock, Sheet};
+use super::page_model::{PageModel, PartyBlock};
 use super::texts::Texts;
 use super::texts::clean;
 use super::{Denomination, FormError, Imprint, receipt};
@@ -109,11 +109,11 @@ impl Letter {
     /// If the document's time zone is not known.
     pub fn of_document(document: &Document, enclosure: &Enclosure) -> Result<Self, FormError> {
         let texts = Texts::of(&document.customer.language);
-        let sheet = Sheet::of(document)?;
-        let mut letter = Self::about(&sheet, &document.issuer, &texts);
+        let page_model = PageModel::of(document)?;
+        let mut letter = Self::about(&page_model, &document.issuer, &texts);
         let dates = Dates::in_zone(&document.time_zone, &texts)?;
         let day = dates.day(document.issued_at);
-        letter.paragraphs = vec![texts.with("letter-of-day", &[("name", &sheet.name()), ("day", &day)])];
+        letter.paragraphs = vec![texts.with("letter-of-day", &[("name", &page_model.name()), ("day", &day)])];
         letter.know([("number", document.number.clone()), ("account", clean(&document.account)), ("day", day)]);
         letter.know([("due_day", document.due_at.map(|at| dates.day(at)).unwrap_or_default())]);
         letter.enclose(enclosure, &texts);
@@ -129,15 +129,15 @@ impl Letter {
     /// If the document's time zone is not known.
     pub fn reminder(document: &Document, open: Units, now: UnixMillis, enclosure: &Enclosure) -> Result<Self, FormError> {
         let texts = Texts::of(&document.customer.language);
-        let sheet = Sheet::of(document)?;
-        let mut letter = Self::about(&sheet, &document.issuer, &texts);
+        let page_model = PageModel::of(document)?;
+        let mut letter = Self::about(&page_model, &document.issuer, &texts);
         let dates = Dates::in_zone(&document.time_zone, &texts)?;
         let due_at = document.due_at.unwrap_or(document.issued_at);
         let due = dates.day(due_at);
         let is_overdue = due_at < now;
-        letter.subject = texts.with(if is_overdue { "letter-overdue" } else { "letter-due-soon" }, &[("name", &sheet.name())]);
+        letter.subject = texts.with(if is_overdue { "letter-overdue" } else { "letter-due-soon" }, &[("name", &page_model.name())]);
         let what = if is_overdue { "letter-was-due" } else { "letter-is-due" };
-        letter.paragraphs = vec![texts.with(what, &[("name", &sheet.name()), ("day", &due)]), texts.text("letter-crossed")];
+        letter.paragraphs = vec![texts.with(what, &[("name", &page_model.name()), ("day", &due)]), texts.text("letter-crossed")];
         letter.know([("number", document.number.clone()), ("account", clean(&document.account)), ("due_day", due.clone())]);
         letter.know([("day", dates.day(document.issued_at)), ("overdue", if is_overdue { "yes".to_owned() } else { String::new() })]);
         letter.know([("open", texts.number(&Denomination::of(document).shown(open)))]);
@@ -154,8 +154,8 @@ impl Letter {
     /// If the time zone is not known.
     pub fn of_receipt(imprint: &Imprint, payment: &PaymentInFull) -> Result<Self, FormError> {
         let texts = Texts::of(&imprint.customer.language);
-        let sheet = receipt::sheet(imprint, payment)?;
-        let mut letter = Self::about(&sheet, &imprint.issuer, &texts);
+        let page_model = receipt::page_model(imprint, payment)?;
+        let mut letter = Self::about(&page_model, &imprint.issuer, &texts);
         letter.paragraphs = vec![texts.text("letter-thanks")];
         letter.know([("account", clean(&imprint.account))]);
         letter.enclose(&Enclosure { is_attached: true, link: None }, &texts);
@@ -194,20 +194,20 @@ impl Letter {
         })
     }
 
-    fn about(sheet: &Sheet, from: &Issuer, texts: &Texts) -> Self {
-        let summary = &sheet.summary;
+    fn about(page_model: &PageModel, from: &Issuer, texts: &Texts) -> Self {
+        let summary = &page_model.summary;
         let facts = BTreeMap::from([
-            ("document", sheet.name()),
-            ("customer", sheet.customer.name.clone()),
+            ("document", page_model.name()),
+            ("customer", page_model.customer.name.clone()),
             ("issuer", clean(&from.name)),
             ("amount", summary.amount.clone()),
             ("link", String::new()),
         ]);
         Self {
             facts,
-            language: sheet.language,
-            subject: texts.with("letter-subject", &[("name", &sheet.name()), ("issuer", &clean(&from.name))]),
-            greeting: texts.with("letter-greeting", &[("customer", &sheet.customer.name)]),
+            language: page_model.language,
+            subject: texts.with("letter-subject", &[("name", &page_model.name()), ("issuer", &clean(&from.name))]),
+            greeting: texts.with("letter-greeting", &[("customer", &page_model.customer.name)]),
             paragraphs: Vec::new(),
             summary: [summary.label.clone(), summary.amount.clone(), summary.note.clone()],
             payment: Vec::new(),
@@ -250,7 +250,7 @@ impl Letter {
         &self.issuer.name
     }
 
-    /// Who writes it, in lines.
+    /// The sender, in lines.
     pub(super) fn issuer_lines(&self) -> Vec<String> {
         let PartyBlock { name, address, details } = &self.issuer;
         std::iter::once(name).chain(address).chain(details).cloned().collect()

@@ -35,7 +35,7 @@ use domain::time::UnixMillis;
 pub struct Imprint {
     /// Who draws it up.
     pub issuer: Issuer,
-    /// Whom it is for.
+    /// The recipient.
     pub customer: Party,
     pub account: String,
     /// In what its amounts are.
@@ -90,7 +90,7 @@ pub fn json(document: &Document) -> Result<String, FormError> {
 /// # Errors
 /// If the document's time zone is not known.
 pub fn html(document: &Document) -> Result<String, FormError> {
-    html::write(&page_model::Sheet::of(document)?)
+    html::write(&page_model::PageModel::of(document)?)
 }
 
 /// How many pixels a picture has: width and height.
@@ -122,5 +122,5 @@ pub fn missing_glyphs(document: &Document) -> Result<Vec<char>, FormError> {
 /// # Errors
 /// If the document's time zone is not known.
 pub fn pdf(document: &Document) -> Result<Vec<u8>, FormError> {
-    pdf::write(&page_model::Sheet::of(document)?, document)
+    pdf::write(&page_model::PageModel::of(document)?, document)
 }

@@ -1,13 +1,13 @@
-//! What stands on the paper of a document: pure text and figures, in the order in which they are read.
+//! The page model of a document: pure text and figures, in the order in which they are read.
 //!
-//! The page and the PDF are two ways to set a [`Sheet`]. Neither adds up, rounds, or decides what is shown.
+//! The page and the PDF are two ways to set a [`PageModel`]. Neither adds up, rounds, or decides what is shown.
 
 pub use super::amounts::Figure;
 use crate::document::Logo;
 
 /// A document, ready to be set. All texts are single lines without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sheet {
+pub struct PageModel {
     /// The language of its words.
     pub language: &'static str,
     /// Its fixed words.
@@ -21,7 +21,7 @@ pub struct Sheet {
     pub issuer: PartyBlock,
     /// The issuer's picture.
     pub logo: Option<Logo>,
-    /// Whom it is for.
+    /// The recipient.
     pub customer: PartyBlock,
     /// Number, dates and what else there is to look up.
     pub facts: Vec<Fact>,
@@ -151,7 +151,7 @@ pub struct Line {
     pub count: String,
     /// How much; may be empty.
     pub quantity: String,
-    /// Of what; may be empty.
+    /// What it is of; may be empty.
     pub unit: String,
     /// What a unit costs; may be empty.
     pub unit_price: String,
@@ -188,7 +188,7 @@ impl Table {
     }
 }
 
-impl Sheet {
+impl PageModel {
     /// "Invoice INV-2026-000123".
     #[must_use]
     pub fn name(&self) -> String {

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::compose::{issuer, localize, party};
 use super::dates::{Dates, timestamp};
-use super::page_model::{Fact, Part, Sheet, Sum, Summary, Vocabulary, Weight};
+use super::page_model::{Fact, PageModel, Part, Sum, Summary, Vocabulary, Weight};
 use super::texts::Texts;
 use super::texts::clean;
 use super::{FormError, Imprint};
@@ -94,7 +94,7 @@ pub fn json(imprint: &Imprint, in_full: &PaymentInFull) -> Result<String, FormEr
 /// # Errors
 /// If the time zone is not known.
 pub fn html(imprint: &Imprint, payment: &PaymentInFull) -> Result<String, FormError> {
-    super::html::write(&sheet(imprint, payment)?)
+    super::html::write(&page_model(imprint, payment)?)
 }
 
 /// The receipt as PDF/A-2b, A4.
@@ -102,10 +102,10 @@ pub fn html(imprint: &Imprint, payment: &PaymentInFull) -> Result<String, FormEr
 /// # Errors
 /// If the time zone is not known.
 pub fn pdf(imprint: &Imprint, payment: &PaymentInFull) -> Result<Vec<u8>, FormError> {
-    super::pdf::write(&sheet(imprint, payment)?, &imprint.bare_document(&payment.payment.entry_id()))
+    super::pdf::write(&page_model(imprint, payment)?, &imprint.bare_document(&payment.payment.entry_id()))
 }
 
-pub(super) fn sheet(imprint: &Imprint, in_full: &PaymentInFull) -> Result<Sheet, FormError> {
+pub(super) fn page_model(imprint: &Imprint, in_full: &PaymentInFull) -> Result<PageModel, FormError> {
     let payment = &in_full.payment;
     let texts = Texts::of(&imprint.customer.language);
     let dates = Dates::in_zone(&imprint.time_zone, &texts)?;
@@ -135,7 +135,7 @@ pub(super) fn sheet(imprint: &Imprint, in_full: &PaymentInFull) -> Result<Sheet,
         texts.with("dates-of-zone", &[("zone", &clean(&imprint.time_zone))]),
     ];
     notes.extend(imprint.issuer.footer.iter().map(|line| clean(line)));
-    Ok(Sheet {
+    Ok(PageModel {
         language: texts.language(),
         words: Vocabulary::of(&texts),
         title: texts.text("receipt"),

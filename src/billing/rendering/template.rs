@@ -25,7 +25,7 @@ const MOST_WRITTEN: usize = 200_000;
 /// How much work a part may make.
 const FUEL: u64 = 50_000;
 
-/// What operators have written; an empty part: the usual one. Without a page of its own, a text of its own is the page, too.
+/// A mail template written by operators; an empty part means the default one. Without a page of its own, a text of its own is the page, too.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MailTemplate {
@@ -35,7 +35,7 @@ pub struct MailTemplate {
     pub html: String,
 }
 
-/// What is wrong with a template.
+/// An error in a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateProblem {
     /// Which part: "subject", "text", "html".
@@ -63,7 +63,7 @@ impl MailTemplate {
         *self == Self::default()
     }
 
-    /// Looks whether it can be used: fills it in with an example.
+    /// Checks whether it can be used: fills it in with an example.
     ///
     /// # Errors
     /// What is wrong.
@@ -235,7 +235,7 @@ fn one_line(text: &str) -> Result<String, TemplateProblem> {
     Ok(line)
 }
 
-/// What is written, up to a bound.
+/// A writer with a size limit.
 struct Bounded(Vec<u8>);
 
 impl Write for Bounded {

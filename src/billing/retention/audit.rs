@@ -4,7 +4,7 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::evidence::{self, DroppedRecords, Evidence};
-use super::{Kept, note_dropped};
+use super::{RetainedKind, note_dropped};
 use crate::BillingError;
 use crate::audit::{COLUMNS, SERVICE, Stored, lock, of_entries, personal_digest, write};
 use crate::digest::DigestSum;
@@ -14,7 +14,7 @@ use domain::time::UnixMillis;
 /// How many records go in one transaction, which holds up what else writes to their chain.
 const SLICE: i64 = 1_000;
 
-/// What came of a slice.
+/// The result of a slice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Slice {
     /// This many went; there may be more.
@@ -34,7 +34,7 @@ pub async fn chains(store: &Store) -> Result<Vec<i64>, BillingError> {
 pub async fn drop_slice(store: &Store, chain: i64, before: UnixMillis, now: UnixMillis) -> Result<Slice, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    super::lock(connection, Kept::AuditRecords).await?;
+    super::lock(connection, RetainedKind::AuditRecords).await?;
     // Against who writes to the chain, who else drops, and who erases what is personal, which also locks the service's first.
     for chain in [SERVICE, chain] {
         lock(connection, chain).await?;
@@ -80,7 +80,7 @@ pub async fn drop_slice(store: &Store, chain: i64, before: UnixMillis, now: Unix
     sqlx::query(keep).bind(to).bind(head.clone()).bind(sum.hex()).bind(chain).execute(&mut *connection).await?;
     let mut acts = evidence.carried_over(connection, to, now).await?;
     acts.push(DroppedRecords { chain, to, digest: head, sum: sum.hex(), before, at: now }.act(now).with("from", from + 1));
-    note_dropped(connection, Kept::AuditRecords, to - from, now).await?;
+    note_dropped(connection, RetainedKind::AuditRecords, to - from, now).await?;
     write(connection, store.dialect(), SERVICE, &acts).await?;
     transaction.commit().await?;
     Ok(Slice::Dropped(u64::try_from(to - from).unwrap_or(0)))
@@ -100,7 +100,7 @@ fn proves_itself(stored: &Stored, head: &str) -> bool {
 }
 
 /// How many would go, how many of these are needed (none ever is), how many there are, and how many have gone.
-pub(super) async fn outlook(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
+pub(super) async fn preview(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
     let mut due = 0;
     for chain in chains(store).await? {
         let Some(before) = before else { break };

@@ -6,7 +6,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::evidence::{self, DroppedDocuments};
-use super::{Kept, instant, note_dropped};
+use super::{RetainedKind, instant, note_dropped};
 use crate::BillingError;
 use crate::audit::{SERVICE, lock, write};
 use crate::document::Document;
@@ -33,7 +33,7 @@ const IS_SETTLED: &str = "NOT EXISTS (SELECT 1 FROM payables JOIN documents AS o
 /// Behind which document the next slice begins: when it was issued, and its id.
 pub type Place = (UnixMillis, i64);
 
-/// What came of a slice.
+/// The result of a slice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Slice {
     /// How many went.
@@ -48,7 +48,7 @@ pub struct Slice {
 pub async fn drop_slice(store: &Store, before: UnixMillis, after: Place, now: UnixMillis) -> Result<Slice, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    super::lock(connection, Kept::Documents).await?;
+    super::lock(connection, RetainedKind::Documents).await?;
     let sql = format!(
         "SELECT {}, COALESCE((SELECT earlier.digest FROM issued AS earlier WHERE earlier.prefix = issued.prefix \
          AND earlier.place < issued.place AND earlier.digest <> '' ORDER BY earlier.place DESC LIMIT 1), '') AS previous \
@@ -79,7 +79,7 @@ pub async fn drop_slice(store: &Store, before: UnixMillis, after: Place, now: Un
     }
     slice.dropped = numbers.len() as u64;
     if !numbers.is_empty() {
-        note_dropped(connection, Kept::Documents, i64::try_from(numbers.len()).unwrap_or(i64::MAX), now).await?;
+        note_dropped(connection, RetainedKind::Documents, i64::try_from(numbers.len()).unwrap_or(i64::MAX), now).await?;
         lock(connection, SERVICE).await?;
         let mut dropped = DroppedDocuments { at: now, ..evidence::of_documents(connection).await? };
         rests.into_iter().for_each(|rest| dropped.left.add(rest));
@@ -130,7 +130,7 @@ async fn drop_one(connection: &mut AnyConnection, covered: &Covered, now: UnixMi
 }
 
 /// How many would go, how many are as old and needed, how many there are, and how many have gone.
-pub(super) async fn outlook(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
+pub(super) async fn preview(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
     let before = before.unwrap_or(UnixMillis::MIN);
     let count = async |sql: String| -> Result<i64, BillingError> {
         Ok(sqlx::query(AssertSqlSafe(sql)).bind(before.get()).fetch_one(store.pool()).await?.try_get(0)?)

@@ -6,7 +6,7 @@
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
-use super::{ACTOR, Kept, instant, lock, note_dropped};
+use super::{ACTOR, RetainedKind, instant, lock, note_dropped};
 use crate::BillingError;
 use crate::audit::{Act, SERVICE, write};
 use crate::store::Columns;
@@ -107,7 +107,7 @@ pub async fn partitions(store: &Store) -> Result<Vec<i64>, BillingError> {
 pub async fn drop_slice(store: &Store, partition: i64, before: UnixMillis, now: UnixMillis) -> Result<Option<u64>, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    lock(connection, Kept::EntryDetails).await?;
+    lock(connection, RetainedKind::EntryDetails).await?;
     let touch = "INSERT INTO entry_details (partition, position) VALUES ($1, 0) \
                  ON CONFLICT (partition) DO UPDATE SET position = entry_details.position";
     sqlx::query(touch).bind(partition).execute(&mut *connection).await?;
@@ -148,7 +148,7 @@ pub async fn drop_no_longer_needed(
 ) -> Result<(u64, Option<Place>), BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    lock(connection, Kept::EntryDetails).await?;
+    lock(connection, RetainedKind::EntryDetails).await?;
     let query = sqlx::query(AssertSqlSafe(no_longer_needed_sql())).bind(after.0.clone()).bind(after.1).bind(after.2).bind(SLICE);
     let mut due = Vec::new();
     for row in query.fetch_all(&mut *connection).await? {
@@ -170,7 +170,7 @@ pub async fn drop_no_longer_needed(
 pub async fn drop_others(store: &Store, before: UnixMillis, now: UnixMillis) -> Result<u64, BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
-    lock(connection, Kept::EntryDetails).await?;
+    lock(connection, RetainedKind::EntryDetails).await?;
     let mut dropped = 0;
     for row in sqlx::query(AssertSqlSafe(lost_sql())).bind(before.get()).bind(SLICE).fetch_all(&mut *connection).await? {
         let (reconciliation, partition, sequence): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
@@ -225,14 +225,14 @@ async fn note(
     if dropped == 0 {
         return Ok(());
     }
-    note_dropped(connection, Kept::EntryDetails, i64::try_from(dropped).unwrap_or(i64::MAX), now).await?;
+    note_dropped(connection, RetainedKind::EntryDetails, i64::try_from(dropped).unwrap_or(i64::MAX), now).await?;
     let action = "retention.entry_details_dropped".to_owned();
     let act = Act { at: now, actor: ACTOR.to_owned(), action, origin: Origin::local(), ..Act::default() };
     write(connection, store.dialect(), SERVICE, &[act.with("count", dropped).with("before", instant(before))]).await
 }
 
 /// How many would be emptied, how many are as old and needed, how many have details, and how many were emptied.
-pub(super) async fn outlook(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
+pub(super) async fn preview(store: &Store, before: Option<UnixMillis>) -> Result<[i64; 4], BillingError> {
     let (before, settled) = (before.unwrap_or(UnixMillis::MIN), is_settled("entries"));
     let sql = format!(
         "SELECT CAST(COALESCE(SUM(CASE WHEN time >= $1 THEN 0 WHEN {settled} THEN 1 ELSE 0 END), 0) AS BIGINT), \
@@ -241,7 +241,7 @@ pub(super) async fn outlook(store: &Store, before: Option<UnixMillis>) -> Result
     );
     let row = sqlx::query(AssertSqlSafe(sql)).bind(before.get()).fetch_one(store.pool()).await?;
     let sql = "SELECT CAST(COALESCE(SUM(dropped), 0) AS BIGINT) FROM retention WHERE what = $1";
-    let dropped = sqlx::query(sql).bind(Kept::EntryDetails.name()).fetch_one(store.pool()).await?.try_get(0)?;
+    let dropped = sqlx::query(sql).bind(RetainedKind::EntryDetails.name()).fetch_one(store.pool()).await?.try_get(0)?;
     Ok([row.try_get(0)?, row.try_get(1)?, row.try_get(2)?, dropped])
 }
 

@@ -3,7 +3,7 @@
 
 use sqlx::Row;
 
-use super::{ACTOR, Kept, instant};
+use super::{ACTOR, RetainedKind, instant};
 use crate::BillingError;
 use crate::audit::{Act, SERVICE, write};
 use crate::store::Columns;
@@ -32,7 +32,7 @@ const DISPUTED: &str = "disputed";
 
 /// The term of something, as the store has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct InForce {
+pub(crate) struct StoredTerm {
     /// For people: '730 days'; empty for ever.
     pub term: String,
     /// The time by the clock of who looked last.
@@ -55,17 +55,23 @@ pub(crate) enum Verdict {
 }
 
 /// The term of something.
-pub(crate) async fn in_force(store: &Store, what: Kept) -> Result<InForce, BillingError> {
+pub(crate) async fn in_force(store: &Store, what: RetainedKind) -> Result<StoredTerm, BillingError> {
     let sql = "SELECT term, seen_at, waits_until, waits_for FROM retention WHERE what = $1";
     let row = sqlx::query(sql).bind(what.name()).fetch_optional(store.pool()).await?;
     row.map_or_else(
-        || Ok(InForce::default()),
-        |row| Ok(InForce { term: row.try_get(0)?, seen_at: row.instant(1)?, waits_until: row.instant(2)?, waits_for: row.try_get(3)? }),
+        || Ok(StoredTerm::default()),
+        |row| Ok(StoredTerm { term: row.try_get(0)?, seen_at: row.instant(1)?, waits_until: row.instant(2)?, waits_for: row.try_get(3)? }),
     )
 }
 
 /// Whether something may go by the term that a process was started with, which it sets where it may: at its start.
-pub(crate) async fn judge(store: &Store, what: Kept, given: Option<&str>, may_set: bool, now: UnixMillis) -> Result<Verdict, BillingError> {
+pub(crate) async fn judge(
+    store: &Store,
+    what: RetainedKind,
+    given: Option<&str>,
+    may_set: bool,
+    now: UnixMillis,
+) -> Result<Verdict, BillingError> {
     let before = in_force(store, what).await?;
     let after = before.seen(given, may_set, now);
     if after != before {
@@ -75,11 +81,11 @@ pub(crate) async fn judge(store: &Store, what: Kept, given: Option<&str>, may_se
 }
 
 /// Whether a term that something goes by still holds.
-pub(crate) async fn still_holds(store: &Store, what: Kept, given: Option<&str>, now: UnixMillis) -> Result<bool, BillingError> {
+pub(crate) async fn still_holds(store: &Store, what: RetainedKind, given: Option<&str>, now: UnixMillis) -> Result<bool, BillingError> {
     Ok(in_force(store, what).await?.verdict(what, given, now) == Verdict::Goes)
 }
 
-impl InForce {
+impl StoredTerm {
     /// What it is after a look.
     fn seen(&self, given: Option<&str>, may_set: bool, now: UnixMillis) -> Self {
         let waiting = |term: &str, waits_for: &str| Self {
@@ -102,7 +108,7 @@ impl InForce {
         }
     }
 
-    fn verdict(&self, what: Kept, given: Option<&str>, now: UnixMillis) -> Verdict {
+    fn verdict(&self, what: RetainedKind, given: Option<&str>, now: UnixMillis) -> Verdict {
         if self.term.is_empty() && given.is_none_or(str::is_empty) {
             return Verdict::Stays;
         }
@@ -128,7 +134,7 @@ fn for_people(term: &str) -> &str {
 }
 
 /// Keeps what a look came to, with a record where the term changed. What another process wrote meanwhile stands: the next look takes it in.
-async fn keep(store: &Store, what: Kept, before: &InForce, after: &InForce, now: UnixMillis) -> Result<(), BillingError> {
+async fn keep(store: &Store, what: RetainedKind, before: &StoredTerm, after: &StoredTerm, now: UnixMillis) -> Result<(), BillingError> {
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     let sql =
@@ -162,17 +168,17 @@ mod tests {
     const YEAR: Millis = 365 * DAY;
 
     /// A term that has been in force since the day before.
-    fn old(term: &str) -> InForce {
-        InForce::default().seen(Some(term), true, UnixMillis::new(YEAR - DAY)).seen(Some(term), true, UnixMillis::new(YEAR))
+    fn old(term: &str) -> StoredTerm {
+        StoredTerm::default().seen(Some(term), true, UnixMillis::new(YEAR - DAY)).seen(Some(term), true, UnixMillis::new(YEAR))
     }
 
-    fn goes(state: &InForce, given: &str, now: UnixMillis) -> bool {
-        state.verdict(Kept::Documents, Some(given), now) == Verdict::Goes
+    fn goes(state: &StoredTerm, given: &str, now: UnixMillis) -> bool {
+        state.verdict(RetainedKind::Documents, Some(given), now) == Verdict::Goes
     }
 
     #[test]
     fn a_term_is_in_force_a_day_after_it_was_noted_and_so_is_one_that_is_changed() {
-        let new = InForce::default().seen(Some("10 years"), true, UnixMillis::new(YEAR));
+        let new = StoredTerm::default().seen(Some("10 years"), true, UnixMillis::new(YEAR));
         assert!(!goes(&new, "10 years", UnixMillis::new(YEAR + DAY - 1)) && goes(&new, "10 years", UnixMillis::new(YEAR + DAY)));
         let shorter = new.seen(Some("5 years"), true, UnixMillis::new(YEAR + 2 * DAY));
         assert!(
@@ -180,7 +186,7 @@ mod tests {
         );
         assert!(!goes(&shorter, "10 years", UnixMillis::new(YEAR + 4 * DAY)), "who was started before drops nothing");
         let taken_back = shorter.seen(Some(""), true, UnixMillis::new(YEAR + 2 * DAY));
-        assert_eq!(taken_back.verdict(Kept::Documents, Some(""), UnixMillis::new(YEAR + 9 * DAY)), Verdict::Stays);
+        assert_eq!(taken_back.verdict(RetainedKind::Documents, Some(""), UnixMillis::new(YEAR + 9 * DAY)), Verdict::Stays);
     }
 
     #[test]
@@ -188,7 +194,7 @@ mod tests {
         for other in [Some("8 years"), None] {
             let disputed = old("10 years").seen(other, false, UnixMillis::new(YEAR + HOUR));
             assert_eq!(disputed.term, "10 years");
-            assert!(matches!(disputed.verdict(Kept::Documents, other, UnixMillis::new(YEAR + 9 * DAY)), Verdict::Waits(_, true)));
+            assert!(matches!(disputed.verdict(RetainedKind::Documents, other, UnixMillis::new(YEAR + 9 * DAY)), Verdict::Waits(_, true)));
             assert!(
                 !goes(&disputed, "10 years", UnixMillis::new(YEAR + HOUR + DAY - 1))
                     && goes(&disputed, "10 years", UnixMillis::new(YEAR + HOUR + DAY))

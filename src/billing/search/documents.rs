@@ -67,7 +67,7 @@ async fn is_filled(connection: &mut AnyConnection) -> Result<bool, BillingError>
 
 /// How documents are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Way {
+enum QueryPlan {
     /// PostgreSQL decides along what.
     Parts,
     /// For SQLite: few are found by the index.
@@ -78,16 +78,16 @@ enum Way {
     Beginning,
 }
 
-/// What is searched for.
+/// The text that documents are searched for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wanted {
+pub struct DocumentQuery {
     long: Vec<String>,
     short: Vec<String>,
     whole: String,
-    way: Way,
+    way: QueryPlan,
 }
 
-impl Wanted {
+impl DocumentQuery {
     /// Reads a text, and looks how the store can find it. `is_leading`: the list may be read along what is found.
     pub async fn new(connection: &mut AnyConnection, dialect: Dialect, text: &str, is_leading: bool) -> Result<Self, BillingError> {
         let whole = fold(text);
@@ -100,12 +100,12 @@ impl Wanted {
         if !is_filled(connection).await? {
             return Err(BillingError::unavailable("documents from before there was search are still being taken in"));
         }
-        let mut wanted = Self { long, short, whole, way: Way::Beginning };
+        let mut wanted = Self { long, short, whole, way: QueryPlan::Beginning };
         if has_index(connection, dialect, "issued_parts").await? {
             wanted.way = match dialect {
-                Dialect::Postgres => Way::Parts,
-                Dialect::Sqlite if is_leading && !wanted.is_common(connection).await? => Way::Few,
-                Dialect::Sqlite => Way::Many,
+                Dialect::Postgres => QueryPlan::Parts,
+                Dialect::Sqlite if is_leading && !wanted.is_common(connection).await? => QueryPlan::Few,
+                Dialect::Sqlite => QueryPlan::Many,
             };
         }
         Ok(wanted)
@@ -126,29 +126,29 @@ impl Wanted {
     /// What [`MATCHING`] is given, if the list is read along that.
     #[must_use]
     pub fn leading(&self) -> Option<String> {
-        (self.way == Way::Few).then(|| self.phrases())
+        (self.way == QueryPlan::Few).then(|| self.phrases())
     }
 
     /// Whether documents lead, and what they are found by is looked at on the way: the planner of SQLite would sort all.
     #[must_use]
     pub fn is_walking(&self) -> bool {
-        self.way == Way::Many
+        self.way == QueryPlan::Many
     }
 
     /// Whether only beginnings are compared.
     #[must_use]
     pub fn is_of_beginnings(&self) -> bool {
-        self.way == Way::Beginning
+        self.way == QueryPlan::Beginning
     }
 
     /// The conditions; `place` keeps a value, and returns how it is named.
     pub fn conditions(&self, mut place: impl FnMut(String) -> String) -> Vec<String> {
         let words = self.long.iter().chain(&self.short);
         match self.way {
-            Way::Parts => words.map(|word| format!("issued.folded LIKE {}", place(like(word)))).collect(),
-            Way::Few => self.short.iter().map(|word| format!("instr(issued.folded, {}) > 0", place(word.clone()))).collect(),
-            Way::Many => words.map(|word| format!("instr(issued.folded, {}) > 0", place(word.clone()))).collect(),
-            Way::Beginning => {
+            QueryPlan::Parts => words.map(|word| format!("issued.folded LIKE {}", place(like(word)))).collect(),
+            QueryPlan::Few => self.short.iter().map(|word| format!("instr(issued.folded, {}) > 0", place(word.clone()))).collect(),
+            QueryPlan::Many => words.map(|word| format!("instr(issued.folded, {}) > 0", place(word.clone()))).collect(),
+            QueryPlan::Beginning => {
                 let [from, to] = range(&self.whole).map(&mut place);
                 let begins = |column: &str| format!("({column} >= {from} AND {column} < {to})");
                 vec![format!("({} OR {})", begins("issued.folded"), begins("issued.folded_name"))]

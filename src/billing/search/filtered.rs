@@ -1,4 +1,4 @@
-//! Accounts by what they are and how their credit stands, in an order of one's own.
+//! Accounts by what they are and how their credit stands, sorted as asked.
 //!
 //! The smallest of the sets that are asked for leads, if it is small, and what it holds is sorted. If none is small, all are gone through
 //! in the order that is asked for, along its index: where much is found, a page is soon full.
@@ -6,7 +6,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::{Comparison, Found, Key, Place, Statement, Wanted};
+use super::{Comparison, Found, Key, Place, SearchText, Statement};
 use crate::position::position;
 use crate::scope::Scope;
 use crate::store::Dialect;
@@ -111,8 +111,8 @@ impl Order {
 }
 
 impl Query<'_> {
-    fn wanted(&self) -> Option<Wanted> {
-        (!self.text.trim().is_empty()).then(|| Wanted::new(self.text, self.comparison))
+    fn wanted(&self) -> Option<SearchText> {
+        (!self.text.trim().is_empty()).then(|| SearchText::new(self.text, self.comparison))
     }
 
     /// The smallest of the sets, if it is small: what finds it.
@@ -271,7 +271,7 @@ impl Query<'_> {
         }
         match self.wanted() {
             Some(wanted) if with_text => wanted.condition(dialect, statement),
-            Some(Wanted::Parts(_, short)) if dialect == Dialect::Sqlite => statement.parts(&short),
+            Some(SearchText::Parts(_, short)) if dialect == Dialect::Sqlite => statement.parts(&short),
             _ => {}
         }
         if let Some(scope) = self.scope {
@@ -291,10 +291,10 @@ struct Way {
     condition: String,
 }
 
-/// What finds a small set.
+/// The condition by which a small set is found.
 enum Leader {
     Set(Set),
-    Text(Wanted),
+    Text(SearchText),
 }
 
 impl Leader {

@@ -1,4 +1,4 @@
-//! Makes what search needs: a row for each account from before there was search, and the indices for parts of names and numbers.
+//! Builds what search needs: a row for each account from before there was search, and the indices for parts of names and numbers.
 //!
 //! Accounts are taken in some at a time, so that it can be interrupted. The index is made when all are in: until then nothing is found by
 //! parts. PostgreSQL's needs the extension pg_trgm. Where the role may not create that, search finds how names begin, and the log says
@@ -71,7 +71,7 @@ impl Parts {
     }
 }
 
-/// Makes it, where it is not there.
+/// Creates it if it does not exist.
 pub async fn prepare(store: &Store) -> Result<(), BillingError> {
     let mut count = 0;
     while let Some(filled @ 1..) = fill_some(store).await? {

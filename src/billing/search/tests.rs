@@ -60,7 +60,7 @@ async fn postgresql_finds_by_an_index_among_100_000() {
     let server = PostgresServer::shared();
     let billing = filled(&server.database()).await;
     billing.store().pool().execute("ANALYZE account_search").await.unwrap();
-    let statement = |text: &str| Wanted::new(text, Comparison::Parts).statement(Dialect::Postgres);
+    let statement = |text: &str| SearchText::new(text, Comparison::Parts).statement(Dialect::Postgres);
     for text in ["acme", "the acme", "comp acme", "de155555"] {
         let plan = plan(&billing, "EXPLAIN", statement(text)).await;
         assert!(plan.contains("Bitmap Index Scan on account_search_parts") && !plan.contains("Seq Scan"), "{text}: {plan}");
@@ -76,7 +76,7 @@ async fn postgresql_finds_by_an_index_among_100_000() {
 async fn sqlite_finds_by_an_index_among_100_000() {
     let folder = temporary_folder();
     let billing = filled(&sqlite_url(&folder.path().join("billing.db"))).await;
-    let wanted = |text: &str| Wanted::new(text, Comparison::Parts);
+    let wanted = |text: &str| SearchText::new(text, Comparison::Parts);
     let is_common = async |text: &str| wanted(text).is_common(&mut billing.store().pool().acquire().await.unwrap()).await.unwrap();
     for text in ["acme", "the acme", "de155555"] {
         let plan = plan(&billing, "EXPLAIN QUERY PLAN", wanted(text).statement(Dialect::Sqlite)).await;

@@ -1,11 +1,11 @@
-//! What operators do with mail: send a document, send it again, decide what nobody knows, hand a bounce in. Each is on record, once for its
+//! What operators do with mail: send a document, send it again, resolve mails with unknown delivery, hand a bounce in. Each is on record, once for its
 //! request.
 
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::outbox::{MAILS, Subject, whom};
 use super::settings::{self, LONGEST_TEXT, MOST_RECIPIENTS, is_address};
-use super::{COLUMNS, Mail, MailKind, MailState, look, shortened};
+use super::{COLUMNS, Mail, MailKind, MailState, mail_queries, shortened};
 use crate::audit::{self, Act};
 use crate::change::Applied;
 use crate::change::Change;
@@ -24,9 +24,9 @@ pub enum Decision {
     Drop,
 }
 
-/// What became of a request about mail.
+/// The outcome of a request about mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MailAct {
+pub enum MailOutcome {
     /// It was done: now, or before.
     Done(Applied, Vec<Mail>),
     /// Mail is switched off for the service.
@@ -52,7 +52,7 @@ impl Billing {
         again: bool,
         kind: MailKind,
         change: &Change,
-    ) -> Result<MailAct, BillingError> {
+    ) -> Result<MailOutcome, BillingError> {
         let is_reminder = kind == MailKind::Reminder;
         let is_wrong = |address: &String| address.len() > LONGEST_TEXT || !is_address(address);
         if recipients.len() > MOST_RECIPIENTS || recipients.iter().any(is_wrong) {
@@ -77,25 +77,25 @@ impl Billing {
         let occasion = change.request_id.clone();
         if Self::note(connection, &format!("mail of {number}"), &change.asked(&asked), change).await? == Applied::Before {
             let mails = of_occasion(connection, document, &occasion).await?;
-            return Ok(MailAct::Done(Applied::Before, mails));
+            return Ok(MailOutcome::Done(Applied::Before, mails));
         }
         if !settings::settings(&mut *connection).await?.is_enabled {
-            return Ok(MailAct::SwitchedOff);
+            return Ok(MailOutcome::SwitchedOff);
         }
         let sql = "SELECT id FROM mails WHERE document = $1 AND kind = 'document' \
                    AND state IN ('waiting', 'sending', 'sent', 'deferred', 'unknown') LIMIT 1";
         if !again && !is_reminder && sqlx::query(sql).bind(document).fetch_optional(&mut *connection).await?.is_some() {
-            return Ok(MailAct::AlreadySent);
+            return Ok(MailOutcome::AlreadySent);
         }
         let sql = "SELECT 1 FROM payables WHERE document = $1 AND open_amount > 0";
         if is_reminder && sqlx::query(sql).bind(document).fetch_optional(&mut *connection).await?.is_none() {
-            return Ok(MailAct::NothingOpen);
+            return Ok(MailOutcome::NothingOpen);
         }
         let (sending, email) = whom(connection, &account).await?;
         let known = sending.recipients(&email);
         let to = if recipients.is_empty() { known } else { recipients.iter().map(String::as_str).collect() };
         if to.is_empty() {
-            return Ok(MailAct::NoRecipient);
+            return Ok(MailOutcome::NoRecipient);
         }
         let subject = Subject { kind, document, credit: 0, digest: &digest, account: &account, occasion: &occasion };
         let rows = to.into_iter().map(|recipient| subject.row(recipient, MailState::Waiting, "", change.at));
@@ -107,11 +107,11 @@ impl Billing {
         let act = act.with_personal("recipients", mails.iter().map(|mail| mail.recipient.clone()).collect::<Vec<_>>());
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
-        Ok(MailAct::Done(Applied::Now, mails))
+        Ok(MailOutcome::Done(Applied::Now, mails))
     }
 
     /// Decides what becomes of a mail.
-    pub async fn decide_mail(&self, id: &str, decision: Decision, change: &Change) -> Result<MailAct, BillingError> {
+    pub async fn decide_mail(&self, id: &str, decision: Decision, change: &Change) -> Result<MailOutcome, BillingError> {
         use MailState::{Deferred, Failed, Unknown, Waiting};
 
         let mut transaction = self.store().begin().await?;
@@ -122,9 +122,9 @@ impl Billing {
             Decision::Drop => "drop",
         };
         let noted = Self::note(connection, &format!("mail {id}"), &change.asked(&["decide", asked]), change).await?;
-        let Some(mail) = look::find(connection, id).await? else { return Ok(MailAct::NotFound) };
+        let Some(mail) = mail_queries::find(connection, id).await? else { return Ok(MailOutcome::NotFound) };
         if noted == Applied::Before {
-            return Ok(MailAct::Done(Applied::Before, vec![mail]));
+            return Ok(MailOutcome::Done(Applied::Before, vec![mail]));
         }
         let (from, to): (&[MailState], _) = match decision {
             Decision::Sent => (&[Unknown], MailState::Sent),
@@ -132,7 +132,7 @@ impl Billing {
             Decision::Drop => (&[Unknown, Failed, Deferred, Waiting], MailState::Off),
         };
         if !from.contains(&mail.state) || (decision == Decision::Again && mail.recipient.is_empty()) {
-            return Ok(MailAct::Impossible(mail.state));
+            return Ok(MailOutcome::Impossible(mail.state));
         }
         let detail = shortened(&format!("decided by {}: {}", change.actor, change.reason));
         let sent_at = if to == MailState::Sent { change.at } else { UnixMillis::NONE };
@@ -143,18 +143,18 @@ impl Billing {
         let decided = query.bind(mail.state.name()).bind(mail.fence).execute(&mut *connection).await?.rows_affected();
         if decided == 0 {
             // Somebody else decided, or the server's word came, since it was looked at.
-            let now = look::find(connection, id).await?;
-            return Ok(now.map_or(MailAct::NotFound, |mail| MailAct::Impossible(mail.state)));
+            let now = mail_queries::find(connection, id).await?;
+            return Ok(now.map_or(MailOutcome::NotFound, |mail| MailOutcome::Impossible(mail.state)));
         }
         let act = Act::of("mail.decided", change).on(&mail.account).with("mail", id).with("decision", asked);
         let act = act.with("before", mail.state.name());
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;
-        let mail = look::find(connection, id).await?;
+        let mail = mail_queries::find(connection, id).await?;
         transaction.commit().await?;
-        Ok(MailAct::Done(Applied::Now, mail.into_iter().collect()))
+        Ok(MailOutcome::Done(Applied::Now, mail.into_iter().collect()))
     }
 
-    /// Marks a mail that came back. Returns it as it is then; `None`: there is none of that id.
+    /// Marks a mail that came back. Returns it as it is then; `None` if there is none of that id.
     pub async fn bounce_mail(&self, id: &str, why: &str, change: &Change) -> Result<Option<Mail>, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
@@ -163,7 +163,7 @@ impl Billing {
                    sent_at = CASE WHEN sent_at = 0 THEN $1 ELSE sent_at END WHERE id = $3 AND state IN ('sent', 'unknown', 'sending')";
         let query = sqlx::query(sql).bind(change.at.get()).bind(shortened(why)).bind(id.to_owned());
         let is_changed = query.execute(&mut *connection).await?.rows_affected() > 0;
-        let mail = look::find(connection, id).await?;
+        let mail = mail_queries::find(connection, id).await?;
         if let Some(mail) = mail.as_ref().filter(|_| is_changed) {
             let act = Act::of("mail.bounced", change).on(&mail.account).with("mail", id);
             let act = if mail.recipient.is_empty() { act } else { act.with_personal("why", shortened(why)) };
@@ -173,7 +173,7 @@ impl Billing {
         Ok(mail)
     }
 
-    /// The last mail that was sent to an address; `None`: none was.
+    /// The last mail that was sent to an address; `None` if none was.
     pub async fn last_mail_to(&self, recipient: &str) -> Result<Option<Mail>, BillingError> {
         let sql = format!(
             "SELECT {COLUMNS} FROM mails WHERE lower(recipient) = $1 AND state IN ('sent', 'unknown') ORDER BY sent_at DESC LIMIT 1"

@@ -1,11 +1,11 @@
 //! Documents by how far their mail is, as lists ask for it: the same answer in SQL as [`super::look`] gives for each.
 
 use super::MailState;
-use super::look::DocumentSending;
+use super::mail_queries::DocumentSending;
 
 /// By how far their mail is, documents are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum WantedSending {
+pub enum SendingFilter {
     /// Issued, and never to be sent.
     Never,
     /// As far as that.
@@ -22,7 +22,7 @@ const ALL: [DocumentSending; 6] = [
     DocumentSending::Unknown,
 ];
 
-impl WantedSending {
+impl SendingFilter {
     /// All of them.
     pub const ALL: [Self; 7] = [
         Self::Never,

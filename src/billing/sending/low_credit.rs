@@ -1,7 +1,7 @@
 //! Tells customers that their credit runs low: once when it falls below the threshold that their account has, and not again for a while.
 //!
 //! It follows from the journal, in the step that takes its entries in, so that nobody who charges waits for it. What was taken in is not
-//! taken in again; a copy of the store sends nothing by itself ([`super::place`]); and what is no longer true when its turn comes is not sent.
+//! taken in again; a copy of the store sends nothing on its own ([`super::copy_guard`]); and what is no longer true when its turn comes is not sent.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -38,7 +38,7 @@ pub fn is_low(state: &AccountState, now: UnixMillis) -> bool {
     account.status != Status::Closed && low_credit_threshold.is_some_and(|threshold| account.usable_credit(now) < threshold)
 }
 
-/// Looks at accounts after a run of entries, the last of which was accepted at `now`.
+/// Checks accounts after a run of entries, the last of which was accepted at `now`.
 pub(crate) async fn look(
     connection: &mut AnyConnection,
     dialect: Dialect,
@@ -92,7 +92,7 @@ async fn tell(
     MAILS.insert(connection, dialect, rows.into_iter()).await
 }
 
-/// Why a mail that credit runs low is not to be sent any more; `None`: it is.
+/// Why a mail that credit runs low is not to be sent any more; `None` if it is.
 pub(super) async fn obstacle(connection: &mut AnyConnection, account: &str, now: UnixMillis) -> Result<Option<&'static str>, BillingError> {
     if !settings::settings(&mut *connection).await?.low_credit {
         return Ok(Some("such mails were switched off before it went out"));
@@ -107,7 +107,7 @@ async fn state_of(connection: &mut AnyConnection, account: &str) -> Result<Optio
 }
 
 impl Billing {
-    /// An account as the last entry that was taken in left it; `None`: none of its entries was.
+    /// An account as the last entry that was taken in left it; `None` if none of its entries was.
     pub async fn account_state(&self, account: &str) -> Result<Option<AccountState>, BillingError> {
         state_of(&mut *self.store().pool().acquire().await?, account).await
     }

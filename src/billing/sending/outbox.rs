@@ -1,7 +1,7 @@
 //! Fills the outbox, within the transaction that issues a document or takes a payment in: what is issued is sent, whichever process dies,
 //! and what is not issued is not.
 //!
-//! While sending is switched off for the whole service there are no rows: nothing that was issued then is sent later by itself.
+//! While sending is switched off for the whole service there are no rows: nothing that was issued then is sent later.
 
 use sqlx::{AnyConnection, Row};
 
@@ -57,7 +57,7 @@ pub(super) struct Subject<'a> {
     pub kind: MailKind,
     pub document: i64,
     pub credit: i64,
-    /// What tells it from all others of its kind, in this store and in others.
+    /// Identifies it among all others of its kind, in this store and in others.
     pub digest: &'a str,
     pub account: &'a str,
     pub occasion: &'a str,

@@ -1,4 +1,4 @@
-//! The queue of mail: claimed under a fence, and what became of each.
+//! The queue of mail: claimed under a fence, and the outcome of each.
 //!
 //! The order is what makes it at most once: claimed; [`Billing::begin_data`] before the server can have taken it; then [`Billing::end_mail`].
 //! A claim that nobody keeps up is over with its lease: if the server can't have taken the mail it waits again, else it is unknown.
@@ -6,33 +6,33 @@
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::settings::SendingSettings;
-use super::{Mail, MailKind, MailState, look, low_credit, outbox, settings, shortened};
+use super::{Mail, MailKind, MailState, low_credit, mail_queries, outbox, settings, shortened};
 use crate::issuer::MAIN;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
 use domain::time::{Millis, UnixMillis};
 
-/// What came of a try.
+/// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Tried {
+pub enum AttemptOutcome {
     /// The server has taken it.
     Sent,
     /// It has not: it is tried again after this many milliseconds.
     Later(Millis),
     /// It never will.
     Failed,
-    /// Nobody knows.
+    /// Unknown whether the server took it.
     Unknown,
 }
 
-/// What waits, and what went wrong.
+/// Counts of waiting and failed mails.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Tally {
+pub struct QueueCounts {
     /// How many mails are in each state of which there may be something to do, and when the oldest was to be sent first.
     pub states: Vec<(MailState, i64, UnixMillis)>,
 }
 
-impl Tally {
+impl QueueCounts {
     /// How many are in a state.
     #[must_use]
     pub fn count(&self, state: MailState) -> i64 {
@@ -58,7 +58,7 @@ impl Billing {
         rows.iter().map(|row| Ok((row.try_get(0)?, row.try_get(1)?))).collect()
     }
 
-    /// Claims a mail for so long. `None`: others were faster, it is not to be sent any more, or nothing is.
+    /// Claims a mail for so long. `None` if others were faster, it is not to be sent any more, or nothing is.
     pub async fn claim_mail(&self, id: &str, lease: Millis, now: UnixMillis) -> Result<Option<Mail>, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
@@ -73,7 +73,7 @@ impl Billing {
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(None);
         }
-        let Some(mail) = look::find(connection, id).await? else { return Ok(None) };
+        let Some(mail) = mail_queries::find(connection, id).await? else { return Ok(None) };
         // Looked at here, where it is claimed: what was paid by now is not reminded of.
         let obstacle = obstacle(connection, &mail, now).await?;
         if let Some(why) = obstacle {
@@ -84,7 +84,7 @@ impl Billing {
         Ok(obstacle.is_none().then_some(mail))
     }
 
-    /// Keeps a claim up. Returns whether it still holds.
+    /// Renews a claim. Returns whether it still holds.
     pub async fn prolong_mail(&self, mail: &Mail, lease: Millis) -> Result<bool, BillingError> {
         self.keep(mail, "phase", lease).await
     }
@@ -106,14 +106,14 @@ impl Billing {
     }
 
     /// Writes down what came of a claimed mail. That the server took it is written even where it was thought to be unknown meanwhile.
-    pub async fn end_mail(&self, mail: &Mail, tried: &Tried, detail: &str, now: UnixMillis) -> Result<(), BillingError> {
+    pub async fn end_mail(&self, mail: &Mail, tried: &AttemptOutcome, detail: &str, now: UnixMillis) -> Result<(), BillingError> {
         let SendingSettings { resend_unknown, .. } = self.sending().await?;
         let (state, wait) = match tried {
-            Tried::Sent => (MailState::Sent, 0),
-            Tried::Later(wait) => (MailState::Deferred, *wait),
-            Tried::Failed => (MailState::Failed, 0),
-            Tried::Unknown if resend_unknown => (MailState::Deferred, 60_000),
-            Tried::Unknown => (MailState::Unknown, 0),
+            AttemptOutcome::Sent => (MailState::Sent, 0),
+            AttemptOutcome::Later(wait) => (MailState::Deferred, *wait),
+            AttemptOutcome::Failed => (MailState::Failed, 0),
+            AttemptOutcome::Unknown if resend_unknown => (MailState::Deferred, 60_000),
+            AttemptOutcome::Unknown => (MailState::Unknown, 0),
         };
         let from = if state == MailState::Sent { "state IN ('sending', 'unknown', 'deferred')" } else { "state = 'sending'" };
         let sql = format!(
@@ -157,19 +157,19 @@ impl Billing {
         Ok(count)
     }
 
-    /// What waits, and what went wrong.
-    pub async fn mail_tally(&self) -> Result<Tally, BillingError> {
+    /// Counts of waiting and failed mails.
+    pub async fn mail_tally(&self) -> Result<QueueCounts, BillingError> {
         let sql = "SELECT state, CAST(COUNT(*) AS BIGINT) AS count, CAST(MIN(created_at) AS BIGINT) AS oldest FROM mails \
                    WHERE state IN ('waiting', 'sending', 'deferred', 'failed', 'bounced', 'unknown') GROUP BY state";
         let rows = sqlx::query(sql).fetch_all(self.store().pool()).await?;
         let read = |row: &sqlx::any::AnyRow| {
             Ok((MailState::read(&row.try_get::<String, _>("state")?)?, row.try_get("count")?, row.instant("oldest")?))
         };
-        Ok(Tally { states: rows.iter().map(read).collect::<Result<_, BillingError>>()? })
+        Ok(QueueCounts { states: rows.iter().map(read).collect::<Result<_, BillingError>>()? })
     }
 }
 
-/// Why a mail is not to be sent any more; `None`: it is.
+/// Why a mail is not to be sent any more; `None` if it is.
 async fn obstacle(connection: &mut AnyConnection, mail: &Mail, now: UnixMillis) -> Result<Option<&'static str>, BillingError> {
     let switch = match mail.kind {
         // An operator asked for it.

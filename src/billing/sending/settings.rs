@@ -39,7 +39,7 @@ pub const LONGEST_TEXT: usize = 200;
 pub struct SendingSettings {
     /// Whether any is.
     pub is_enabled: bool,
-    /// Whom it is from: "Nordlicht <billing@nordlicht.example>".
+    /// The sender: "Nordlicht <billing@nordlicht.example>".
     pub from: String,
     /// Where replies go; empty if to the sender.
     pub reply_to: String,
@@ -59,7 +59,7 @@ pub struct SendingSettings {
     pub low_credit: bool,
     /// For how many hours they are not told again.
     pub low_credit_hours: u16,
-    /// Whether what nobody knows of is sent again by itself.
+    /// Whether mails with unknown delivery are sent again automatically.
     pub resend_unknown: bool,
     /// When unpaid invoices are reminded of: days after the due date; below zero: before it.
     pub reminders: Vec<i16>,
@@ -124,7 +124,7 @@ impl From<SendingSettings> for SendingChange {
     }
 }
 
-/// What differs for an account.
+/// Settings that an account overrides.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AccountSending {
@@ -215,7 +215,7 @@ impl Billing {
         self.change(setting, change, query).await
     }
 
-    /// What differs for an account.
+    /// Settings that an account overrides.
     pub async fn account_sending(&self, account: &str) -> Result<AccountSending, BillingError> {
         let mut found = of_accounts(&mut *self.store().pool().acquire().await?, self.store(), &[account]).await?;
         Ok(found.remove(account).unwrap_or_default())

@@ -1,4 +1,4 @@
-//! What operators have written in place of the usual mails: kept with all its versions, and on record.
+//! Mail templates of operators: kept with all their versions, and on record.
 
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
@@ -17,7 +17,7 @@ const LISTED: i64 = 50;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateVersion {
-    /// Of which kind of mail.
+    /// The kind of mail.
     pub kind: LetterKind,
     pub language: String,
     /// Its number, from 1 on.

@@ -1,4 +1,4 @@
-//! What the digest of a document covers, so that it can be worked out again from the rows.
+//! The fields that the digest of a document covers, so that it can be worked out again from the rows.
 //!
 //! A digest is the SHA-256 of fields, each written as its length in bytes, a colon, and itself: "5:hello". Texts are covered as they are
 //! stored, byte by byte; numbers in decimal. The customer is covered by a digest of its own with a random salt: text and salt can be
@@ -13,7 +13,7 @@ use crate::store::Columns;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
-/// All that the digest of an issued document covers, but for the digest before it.
+/// The fields that the digest of an issued document covers, but for the digest before it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Covered {
     pub prefix: String,
@@ -90,7 +90,7 @@ impl Covered {
     }
 }
 
-/// Whom a document is for, and what its digest is made with.
+/// The recipient of a document, with the salt of its digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealedCustomer {
     /// As JSON.

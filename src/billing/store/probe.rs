@@ -1,4 +1,4 @@
-//! Looks whether the billing store answers, for the metrics, whatever else this process does with it.
+//! Checks whether the billing store is available, for the metrics, whatever else this process does with it.
 
 use std::time::{Duration, Instant};
 

@@ -22,7 +22,7 @@ const POSTGRES_ROWS: usize = 4_096;
 /// The most rows in one statement to SQLite.
 const SQLITE_ROWS: usize = 64;
 
-/// What a column holds.
+/// The type of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
     /// BIGINT.

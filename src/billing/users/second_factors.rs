@@ -22,7 +22,7 @@ pub struct StoredFactor {
 
 /// A user who has shown a password or a link, but no code yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unfinished {
+pub struct PendingSignIn {
     /// The name of the user.
     pub user: String,
     /// How it began.
@@ -119,11 +119,11 @@ impl UserTables {
     }
 
     /// The user whose sign-in still awaits a code.
-    pub async fn unfinished(&self, digest: &str, now: UnixMillis) -> Result<Option<Unfinished>, BillingError> {
+    pub async fn unfinished(&self, digest: &str, now: UnixMillis) -> Result<Option<PendingSignIn>, BillingError> {
         let sql = "SELECT user_name, way FROM unfinished_sign_ins JOIN users ON users.name = user_name \
                    WHERE digest = $1 AND expires_at > $2 AND users.is_disabled = 0";
         let row = sqlx::query(sql).bind(digest.to_owned()).bind(now.get()).fetch_optional(self.0.pool()).await?;
-        row.map(|row| Ok(Unfinished { user: row.try_get(0)?, way: row.try_get(1)? })).transpose()
+        row.map(|row| Ok(PendingSignIn { user: row.try_get(0)?, way: row.try_get(1)? })).transpose()
     }
 
     /// Deletes a sign-in that awaits a code, and returns whether it was there. If several callers try at once, one succeeds.

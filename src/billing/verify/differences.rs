@@ -1,4 +1,4 @@
-//! What differs from what it should be, in words for people.
+//! The differences that a comparison finds, in words for people.
 
 use domain::account::{Account, Profile, Reservation};
 use domain::money::{Units, format_units};
@@ -7,7 +7,7 @@ use domain::time::UnixMillis;
 use crate::projection::{AccountState, Total};
 use crate::words::words;
 
-/// Says of each field that differs what it is and what it should be. All fields of the type are named, so that none is forgotten.
+/// Describes each field that differs: what it is and what it should be. All fields of the type are named, so that none is forgotten.
 macro_rules! differing {
     ($type:ident, $found:expr, $expected:expr, $($field:ident: $show:expr),* $(; apart: $apart:ident)? $(,)?) => {{
         let $type { $($field: _,)* $($apart: _)? } = $found;

@@ -5,14 +5,14 @@ use super::{Findings, Place};
 use crate::Billing;
 use crate::digest::DigestSum;
 use crate::retention::evidence::{DroppedRecords, Evidence};
-use crate::retention::{Kept, RetentionSettings};
+use crate::retention::{RetainedKind, RetentionSettings};
 use domain::time::{Millis, UnixMillis};
 use jiff::Timestamp;
 
 /// By how much a day may begin otherwise since: the billing time zone can be changed.
 const SLACK: Millis = 24 * 60 * 60 * 1_000;
 
-/// What a chain's row says.
+/// The row of a chain.
 #[derive(Debug, Default)]
 pub(super) struct StatedChain {
     pub last_place: i64,
@@ -39,7 +39,7 @@ impl<'a> Terms<'a> {
     }
 
     /// What was before this was old enough at an instant; `None` means that it is kept for ever.
-    fn kept_since(self, what: Kept, at: UnixMillis) -> Option<UnixMillis> {
+    fn kept_since(self, what: RetainedKind, at: UnixMillis) -> Option<UnixMillis> {
         // Before what is no instant, nothing is old enough.
         self.billing.kept_since(self.settings, what, at.saturating_add(SLACK)).unwrap_or(Some(UnixMillis::MIN))
     }
@@ -54,7 +54,7 @@ impl<'a> Terms<'a> {
             let recorded = evidence.to;
             return Some(format!("has no records up to place {to}, and the record of dropping them, up to {recorded}, says otherwise"));
         }
-        match self.kept_since(Kept::AuditRecords, evidence.at) {
+        match self.kept_since(RetainedKind::AuditRecords, evidence.at) {
             None => Some(format!("has no records up to place {to}: if they were dropped on purpose, give their term, --keep-audit-days")),
             Some(since) if evidence.before > since => {
                 let (before, at) = (instant(evidence.before), instant(evidence.at));
@@ -66,7 +66,7 @@ impl<'a> Terms<'a> {
 
     /// Why a document should be there that is said to be dropped; `None` if it was old enough. That there is no term at all is said once.
     pub fn problem_of_document(self, issued_at: UnixMillis, dropped_at: UnixMillis) -> Option<String> {
-        let since = self.kept_since(Kept::Documents, dropped_at).filter(|since| issued_at >= *since);
+        let since = self.kept_since(RetainedKind::Documents, dropped_at).filter(|since| issued_at >= *since);
         since.map(|_| format!("is said to be dropped on {}, when it was to be kept", instant(dropped_at)))
     }
 

@@ -1,11 +1,11 @@
-//! What verification has looked at, and what it has found.
+//! The findings of a verification.
 
 use crate::series::Head;
 
 /// The most differences that are reported one by one.
 const MOST_TOLD: usize = 1_000;
 
-/// What is compared with what.
+/// The stores or parts that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
@@ -45,13 +45,13 @@ pub struct Difference {
     pub place: Place,
     /// In which partition; `None` if in none of them.
     pub partition: Option<u16>,
-    /// Of which account, document or entry.
+    /// The account, document or entry.
     pub subject: String,
     /// What differs, for people.
     pub what: String,
 }
 
-/// What was looked at, and what was found.
+/// What was compared, and the differences.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Findings {
     /// Entries replayed.
@@ -88,7 +88,7 @@ pub struct Findings {
     pub last_dropped: Vec<Head>,
     /// Accounts that moved so often that they could not be compared.
     pub moving: Vec<String>,
-    /// Parts of the journal that nobody knows, and that an operator accepted as such: what is compared, is compared beside them.
+    /// Parts of the journal that are lost, and that an operator accepted as such: they are left out of the comparison.
     pub gaps: Vec<String>,
     /// What differs; the first thousand.
     pub differences: Vec<Difference>,

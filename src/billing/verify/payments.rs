@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use futures_util::TryStreamExt;
 use sqlx::{AnyConnection, Row};
 
-use super::kept::AllocationHeads;
+use super::allocation_heads::AllocationHeads;
 use super::{Findings, Place, VerifyError};
 use crate::bills::allocations::{AllocationRow, is_credit};
 use crate::digest::{DigestSum, Fields};

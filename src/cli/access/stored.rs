@@ -17,7 +17,6 @@ use crate::cli::table::table_of;
 use crate::grpc::v1;
 use access::file::GrantEntry;
 
-/// Does it.
 pub async fn run(act: Act, shown: Output, server: &ServerOptions) -> anyhow::Result<ExitCode> {
     let mut admin = Client::connect(server).await?.admin;
     let (request_id, operator) = (uuid::Uuid::new_v4().to_string(), operator());

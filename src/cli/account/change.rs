@@ -24,7 +24,7 @@ use crate::grpc::v1::{
 pub struct CreateOptions {
     /// Its id.
     account: String,
-    /// What people call the customer.
+    /// Name of the customer.
     #[arg(long, value_name = "TEXT")]
     name: String,
     /// ISO 4217 code; it never changes.

@@ -47,7 +47,7 @@ pub struct RefundOptions {
 pub struct UpdateOptions {
     /// The account's id.
     account: String,
-    /// What people call the customer.
+    /// Name of the customer.
     #[arg(long, value_name = "TEXT", group = "change")]
     name: Option<String>,
     /// Below this usable credit, watchers are warned that credit is low.
@@ -77,7 +77,7 @@ pub async fn adjust(client: &mut Client, options: AdjustOptions, output: Output)
     Ok(ExitCode::SUCCESS)
 }
 
-/// Gives a charge back, or a part of it.
+/// Refunds a charge, or a part of it.
 pub async fn refund(client: &mut Client, options: RefundOptions, output: Output) -> anyhow::Result<ExitCode> {
     let RefundOptions { account, charge: charge_id, amount, by_hand } = options;
     let request = RefundRequest {

@@ -13,7 +13,7 @@ use crate::grpc::v1::{
     GetAccountRequest, GetBillingDetailsRequest, GetBillingDetailsResponse, Party, SetBillingDetailsRequest, SetBillingDetailsResponse,
 };
 
-/// Of which account, and what is to change.
+/// The account, and the change.
 #[derive(Args, Debug)]
 pub struct DetailsOptions {
     /// The account's id.

@@ -11,7 +11,7 @@ use crate::cli::pages::fetch;
 use crate::cli::table::{self, table_of};
 use crate::grpc::v1::{EntryKind, ListEntriesRequest, ListEntriesResponse, ListReservationsRequest, ListReservationsResponse, Money};
 
-/// Of which account.
+/// The account.
 #[derive(Args, Debug)]
 pub struct HistoryOptions {
     /// The account's id.
@@ -21,7 +21,7 @@ pub struct HistoryOptions {
     pub count: usize,
 }
 
-/// Of which account, and what of it.
+/// The account, and which part of it.
 #[derive(Args, Debug)]
 pub struct EntriesOptions {
     #[command(flatten)]

@@ -1,4 +1,4 @@
-//! How accounts, and what became of a change, are shown.
+//! Prints accounts and the results of changes.
 
 use std::future::Future;
 
@@ -15,7 +15,7 @@ use crate::grpc::v1::{
     SuspendAccountResponse, TopUpResponse, WithdrawResponse, WriteOffResponse,
 };
 
-/// What became of a change of an account.
+/// The result of a change of an account.
 pub trait Changed: Message + Name {
     /// The account's credit afterwards.
     fn credit(&self) -> Option<&Credit>;
@@ -54,7 +54,7 @@ changed! {
     ReverseWriteOffResponse,
 }
 
-/// Awaits a change of an account, and prints what became of it: for people, in a sentence, with the credit afterwards.
+/// Awaits a change of an account, and prints the result: for people, in a sentence, with the credit afterwards.
 pub async fn show_change<M: Changed>(
     output: Output,
     account: &str,

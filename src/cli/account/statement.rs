@@ -11,7 +11,7 @@ use crate::cli::receivables::position_text;
 use crate::cli::table::{self, table_of};
 use crate::grpc::v1::{AccountPaper, GetAccountFileRequest, GetAccountStatementRequest, GetAccountStatementResponse, StatementLineKind};
 
-/// Of which account, of which days, and as what.
+/// The account, the days, and the format.
 #[derive(Args, Debug)]
 pub struct StatementOptions {
     /// The account's id.

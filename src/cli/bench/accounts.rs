@@ -52,7 +52,7 @@ impl fmt::Display for Skew {
     }
 }
 
-/// Says which account is next.
+/// Returns the next account.
 #[derive(Clone, Debug)]
 pub enum Picker {
     /// Any.

@@ -1,10 +1,10 @@
-//! What the service said to an operation: an outcome, a refusal, or nothing that tells whether it was done.
+//! The reply to an operation: an outcome, a refusal, or nothing that tells whether it was done.
 
 use rust_decimal::Decimal;
 use tonic::{Code, Status};
 use tonic_types::{RpcStatusExt, StatusExt};
 
-use super::checked::{Amount, Told};
+use super::checked::{Amount, OutcomeKind};
 use super::mix::Kind;
 use crate::grpc::v1::{
     AuthorizeResponse, ConvertResponse, DebitResponse, Money, RefundResponse, ReleaseResponse, authorize_response, debit_response,
@@ -61,9 +61,9 @@ impl Outcome {
 /// No outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What kind of failure: code and reason.
+    /// The failure: code and reason.
     pub kind: String,
-    /// Whether the operation may have been done all the same.
+    /// Whether the operation may have been done anyway.
     pub is_unknown: bool,
 }
 
@@ -140,27 +140,28 @@ pub fn convert(answer: &ConvertResponse) -> Outcome {
 }
 
 /// The outcome of one command of a stream.
-pub fn streamed(kind: Kind, told: Option<&Told>) -> Result<Outcome, Failure> {
+pub fn streamed(kind: Kind, told: Option<&OutcomeKind>) -> Result<Outcome, Failure> {
     let amount = |amount: &Option<Amount>| units_of(amount.as_ref().map_or("", |amount| &amount.amount)).ok_or_else(Failure::nonsense);
     match (kind, told) {
-        (Kind::Debit | Kind::Report | Kind::Settle | Kind::Decline, Some(Told::Debit(answer))) => match (&answer.charged, &answer.declined)
-        {
-            (Some(charged), None) => {
-                let reserved = charged.reservation.as_ref().map(|reservation| amount(&reservation.amount)).transpose()?;
-                Ok(charge(kind, amount(&charged.amount)?, reserved))
+        (Kind::Debit | Kind::Report | Kind::Settle | Kind::Decline, Some(OutcomeKind::Debit(answer))) => {
+            match (&answer.charged, &answer.declined) {
+                (Some(charged), None) => {
+                    let reserved = charged.reservation.as_ref().map(|reservation| amount(&reservation.amount)).transpose()?;
+                    Ok(charge(kind, amount(&charged.amount)?, reserved))
+                }
+                (None, Some(_)) => Ok(Outcome::Declined),
+                _ => Err(Failure::nonsense()),
             }
-            (None, Some(_)) => Ok(Outcome::Declined),
-            _ => Err(Failure::nonsense()),
-        },
-        (Kind::Authorize | Kind::Reserve, Some(Told::Authorize(answer))) => match (&answer.granted, &answer.declined) {
+        }
+        (Kind::Authorize | Kind::Reserve, Some(OutcomeKind::Authorize(answer))) => match (&answer.granted, &answer.declined) {
             (Some(granted), None) => Ok(Outcome::Reserved(amount(&granted.amount)?)),
             (None, Some(_)) => Ok(Outcome::Declined),
             _ => Err(Failure::nonsense()),
         },
-        (Kind::Release, Some(Told::Release(_))) => Ok(Outcome::Released),
-        (Kind::Refund, Some(Told::Refund(answer))) => Ok(Outcome::Refunded(amount(&answer.credited)?)),
-        (Kind::Convert, Some(Told::Convert(answer))) => Ok(if answer.converted { Outcome::Converted } else { Outcome::Unchanged }),
-        (_, Some(Told::Error(status))) => {
+        (Kind::Release, Some(OutcomeKind::Release(_))) => Ok(Outcome::Released),
+        (Kind::Refund, Some(OutcomeKind::Refund(answer))) => Ok(Outcome::Refunded(amount(&answer.credited)?)),
+        (Kind::Convert, Some(OutcomeKind::Convert(answer))) => Ok(if answer.converted { Outcome::Converted } else { Outcome::Unchanged }),
+        (_, Some(OutcomeKind::Error(status))) => {
             Err(Failure::of(Code::from_i32(status.code), status.get_details_error_info().map(|info| info.reason)))
         }
         _ => Err(Failure::nonsense()),

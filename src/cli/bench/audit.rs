@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::answer::{Millionths, decimal, units_of};
-use super::books::{Books, Told};
+use super::books::{AcknowledgedTotals, Books};
 use super::journal::{self, Pages};
 use super::operation::Writer;
 use super::setup::{Clients, bar};
@@ -30,7 +30,7 @@ const ATTEMPTS: usize = 250;
 /// The entries that a conversion may add: a bill, and its rounding.
 const ENTRIES_OF_A_CONVERSION: u64 = 2;
 
-/// What the service says of an account.
+/// An account, as the service shows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
     /// Its balance less what is unbilled.
@@ -44,7 +44,7 @@ pub struct State {
 /// The states of the checked accounts.
 pub type States = BTreeMap<u32, State>;
 
-/// What the check found.
+/// The result of the check.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Audit {
     /// Accounts compared with what was told.
@@ -59,7 +59,7 @@ pub struct Audit {
     pub found_out: usize,
     /// Operations whose outcome is still unknown. With any, the accounts cannot be compared exactly.
     pub unknown: usize,
-    /// What does not agree, in words.
+    /// The differences, in words.
     pub mismatches: Vec<String>,
 }
 
@@ -154,8 +154,8 @@ pub async fn check(clients: &Clients, shared: &Shared, before: &States, books: &
     Ok(audit)
 }
 
-/// What of an account does not agree with what was told.
-fn compare(before: &State, after: &State, told: &Told) -> Vec<String> {
+/// The differences of an account from what was acknowledged.
+fn compare(before: &State, after: &State, told: &AcknowledgedTotals) -> Vec<String> {
     let mut mismatches = Vec::new();
     let charged = before.current_balance - after.current_balance;
     if charged != told.charged - told.refunded {
@@ -184,14 +184,14 @@ mod tests {
 
     #[test]
     fn what_agrees_is_no_mismatch() {
-        let told = Told { charged: 700_000, charges: 2, refunded: 200_000, refunds: 1, reserved: 1_500_000, conversions: 1 };
+        let told = AcknowledgedTotals { charged: 700_000, charges: 2, refunded: 200_000, refunds: 1, reserved: 1_500_000, conversions: 1 };
         let after = State { current_balance: -1_500_000, reserved: 1_500_000, sequence: 7 };
         assert_eq!(compare(&BEFORE, &after, &told), Vec::<String>::new());
     }
 
     #[test]
     fn a_charge_that_nobody_was_told_of_is_found() {
-        let told = Told { charged: 500_000, charges: 2, ..Told::default() };
+        let told = AcknowledgedTotals { charged: 500_000, charges: 2, ..AcknowledgedTotals::default() };
         let after = State { current_balance: -1_510_000, reserved: 0, sequence: 6 };
         assert_eq!(
             compare(&BEFORE, &after, &told),
@@ -201,13 +201,13 @@ mod tests {
 
     #[test]
     fn a_charge_that_was_told_and_not_made_is_found() {
-        let told = Told { charged: 500_000, charges: 1, ..Told::default() };
+        let told = AcknowledgedTotals { charged: 500_000, charges: 1, ..AcknowledgedTotals::default() };
         assert_eq!(compare(&BEFORE, &BEFORE, &told).len(), 2);
     }
 
     #[test]
     fn a_reservation_that_was_lost_is_found() {
-        let told = Told { reserved: 1_500_000, ..Told::default() };
+        let told = AcknowledgedTotals { reserved: 1_500_000, ..AcknowledgedTotals::default() };
         assert_eq!(compare(&BEFORE, &BEFORE, &told), ["1.5 was told to be reserved, and 0 more is"]);
     }
 }

@@ -1,4 +1,4 @@
-//! What the clients were told, added up for each account that will be checked; and what they were not told.
+//! Acknowledged operations, added up for each account that will be checked; and operations whose outcome is unknown.
 //!
 //! An operation counts when its answer came, once. One without an answer is kept, and repeated at the end under its request id: the
 //! service then says what it had decided, or decides.
@@ -12,9 +12,9 @@ use super::operation::{Operation, RESERVED_CENTS};
 /// What each reservation is of.
 const RESERVED: Millionths = RESERVED_CENTS as Millionths * 10_000;
 
-/// What the clients were told of one account.
+/// Totals of the acknowledged operations on one account.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Told {
+pub struct AcknowledgedTotals {
     /// The sum of charges.
     pub charged: Millionths,
     /// Their number.
@@ -29,7 +29,7 @@ pub struct Told {
     pub conversions: u64,
 }
 
-impl Told {
+impl AcknowledgedTotals {
     fn add(&mut self, kind: Kind, outcome: Outcome) {
         match outcome {
             Outcome::Charged(units) => {
@@ -68,14 +68,14 @@ impl Told {
 /// The books of one thread, or of all.
 #[derive(Clone, Debug, Default)]
 pub struct Books {
-    told: HashMap<u32, Told>,
+    told: HashMap<u32, AcknowledgedTotals>,
     unknown: Vec<Operation>,
 }
 
 impl Books {
     /// Empty ones for the accounts that will be checked.
     pub fn new(checked: &BTreeSet<u32>) -> Self {
-        Self { told: checked.iter().map(|account| (*account, Told::default())).collect(), unknown: Vec::new() }
+        Self { told: checked.iter().map(|account| (*account, AcknowledgedTotals::default())).collect(), unknown: Vec::new() }
     }
 
     /// Enters an answer.
@@ -99,8 +99,8 @@ impl Books {
         self.unknown.extend(other.unknown);
     }
 
-    /// What the clients were told of an account.
-    pub fn told(&self, account: u32) -> Told {
+    /// Returns the acknowledged totals of an account.
+    pub fn told(&self, account: u32) -> AcknowledgedTotals {
         self.told.get(&account).copied().unwrap_or_default()
     }
 
@@ -136,9 +136,12 @@ mod tests {
         others.enter(&operation(Kind::Convert, 1), &Ok(Outcome::Converted));
         others.enter(&operation(Kind::Debit, 2), &Ok(Outcome::Charged(1)));
         books.merge(others);
-        assert_eq!(books.told(0), Told { charged: 600_000, charges: 3, refunded: 200_000, refunds: 1, reserved: 0, conversions: 0 });
-        assert_eq!(books.told(1), Told { conversions: 1, ..Told::default() });
-        assert_eq!(books.told(2), Told::default());
+        assert_eq!(
+            books.told(0),
+            AcknowledgedTotals { charged: 600_000, charges: 3, refunded: 200_000, refunds: 1, reserved: 0, conversions: 0 }
+        );
+        assert_eq!(books.told(1), AcknowledgedTotals { conversions: 1, ..AcknowledgedTotals::default() });
+        assert_eq!(books.told(2), AcknowledgedTotals::default());
     }
 
     #[test]
@@ -146,7 +149,7 @@ mod tests {
         let mut books = Books::new(&BTreeSet::from([0]));
         let debit = operation(Kind::Debit, 0);
         books.enter(&debit, &Err(Failure::timeout()));
-        assert_eq!((books.unknown(), books.told(0)), (1, Told::default()));
+        assert_eq!((books.unknown(), books.told(0)), (1, AcknowledgedTotals::default()));
         for operation in books.take_unknown() {
             books.enter(&operation, &Ok(Outcome::Charged(200_000)));
         }

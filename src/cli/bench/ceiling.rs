@@ -1,4 +1,4 @@
-//! What the service is built on, measured by itself, with the same clock, histograms and skews as the service: for
+//! What the service is built on, measured alone, with the same clock, histograms and skews as the service: for
 //! `tests/bench/ceilings`. Each prints one JSON object.
 
 mod evalsha;

@@ -11,22 +11,22 @@ use tonic_prost::ProstCodec;
 use crate::cli::client::Connection;
 use crate::grpc::v1::ChargeRequest;
 
-/// Of a `ChargeResponse`.
+/// Part of a `ChargeResponse`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Answers {
     #[prost(message, repeated, tag = "1")]
     pub outcomes: Vec<Outcome>,
 }
 
-/// Of a `ChargeOutcome`.
+/// Part of a `ChargeOutcome`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Outcome {
-    #[prost(oneof = "Told", tags = "1, 2, 3, 4, 5, 7")]
-    pub told: Option<Told>,
+    #[prost(oneof = "OutcomeKind", tags = "1, 2, 3, 4, 5, 7")]
+    pub told: Option<OutcomeKind>,
 }
 
 #[derive(Clone, PartialEq, Oneof)]
-pub enum Told {
+pub enum OutcomeKind {
     #[prost(message, tag = "1")]
     Authorize(Authorized),
     #[prost(message, tag = "2")]
@@ -41,7 +41,7 @@ pub enum Told {
     Error(tonic_types::Status),
 }
 
-/// Of an `AuthorizeResponse`: granted or not.
+/// Part of an `AuthorizeResponse`: granted or not.
 #[derive(Clone, PartialEq, Message)]
 pub struct Authorized {
     #[prost(message, optional, tag = "1")]
@@ -50,14 +50,14 @@ pub struct Authorized {
     pub declined: Option<Nothing>,
 }
 
-/// Of a `Reservation`.
+/// Part of a `Reservation`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Reservation {
     #[prost(message, optional, tag = "2")]
     pub amount: Option<Amount>,
 }
 
-/// Of a `DebitResponse`: charged or not.
+/// Part of a `DebitResponse`: charged or not.
 #[derive(Clone, PartialEq, Message)]
 pub struct Debited {
     #[prost(message, optional, tag = "1")]
@@ -66,7 +66,7 @@ pub struct Debited {
     pub declined: Option<Nothing>,
 }
 
-/// Of a `Charged`.
+/// Part of a `Charged`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Charged {
     #[prost(message, optional, tag = "1")]
@@ -75,21 +75,21 @@ pub struct Charged {
     pub reservation: Option<Reservation>,
 }
 
-/// Of a `RefundResponse`.
+/// Part of a `RefundResponse`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Refunded {
     #[prost(message, optional, tag = "7")]
     pub credited: Option<Amount>,
 }
 
-/// Of a `ConvertResponse`.
+/// Part of a `ConvertResponse`.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub struct Converted {
     #[prost(bool, tag = "1")]
     pub converted: bool,
 }
 
-/// Of a `Money`.
+/// Part of a `Money`.
 #[derive(Clone, PartialEq, Message)]
 pub struct Amount {
     #[prost(string, tag = "1")]
@@ -157,15 +157,15 @@ mod tests {
         let amount = |amount: &str| Some(Amount { amount: amount.into() });
         let nothing = Some(Nothing {});
         let expected = [
-            Some(Told::Debit(Debited { charged: Some(Charged { amount: amount("0.42"), reservation: None }), declined: None })),
-            Some(Told::Debit(Debited { charged: None, declined: nothing })),
-            Some(Told::Authorize(Authorized { granted: Some(Reservation { amount: amount("5.00") }), declined: None })),
-            Some(Told::Authorize(Authorized { granted: None, declined: nothing })),
-            Some(Told::Convert(Converted { converted: true })),
-            Some(Told::Error(tonic_types::Status { code: 5, message: "no".into(), details: Vec::new() })),
-            Some(Told::Release(Nothing {})),
-            Some(Told::Refund(Refunded { credited: amount("0.42") })),
-            Some(Told::Debit(Debited {
+            Some(OutcomeKind::Debit(Debited { charged: Some(Charged { amount: amount("0.42"), reservation: None }), declined: None })),
+            Some(OutcomeKind::Debit(Debited { charged: None, declined: nothing })),
+            Some(OutcomeKind::Authorize(Authorized { granted: Some(Reservation { amount: amount("5.00") }), declined: None })),
+            Some(OutcomeKind::Authorize(Authorized { granted: None, declined: nothing })),
+            Some(OutcomeKind::Convert(Converted { converted: true })),
+            Some(OutcomeKind::Error(tonic_types::Status { code: 5, message: "no".into(), details: Vec::new() })),
+            Some(OutcomeKind::Release(Nothing {})),
+            Some(OutcomeKind::Refund(Refunded { credited: amount("0.42") })),
+            Some(OutcomeKind::Debit(Debited {
                 charged: Some(Charged { amount: amount("0.43"), reservation: Some(Reservation { amount: amount("5.00") }) }),
                 declined: None,
             })),

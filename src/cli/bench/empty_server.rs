@@ -19,10 +19,10 @@ use crate::app::grpc_server;
 use crate::cli::block_on;
 use crate::cli::serve::Signals;
 use crate::config::LoadOptions;
-use crate::grpc::v1::charge_outcome::Outcome as Told;
+use crate::grpc::v1::charge_outcome::Outcome as OutcomeKind;
 use crate::grpc::v1::charging_service_server::{ChargingService, ChargingServiceServer};
 use crate::grpc::v1::{self, DebitResponse, debit_response};
-use crate::lanes::socket::Dealt;
+use crate::lanes::socket::AcceptedSocket;
 use crate::lanes::{self, Lane};
 use platform::rpc::RpcLayer;
 
@@ -46,13 +46,13 @@ pub fn run(options: &EmptyServerOptions) -> anyhow::Result<ExitCode> {
     listener.set_nonblocking(true)?;
     let count = LoadOptions { lanes: options.lanes, ..Default::default() }.lanes();
     let is_measured = options.measured;
-    let lanes = (0..count).map(|number| Lane::start(format!("lane-{number}"), move |dealt| serve(dealt, is_measured)));
+    let lanes = (0..count).map(|number| Lane::start(format!("lane-{number}"), move |accepted| serve(accepted, is_measured)));
     let lanes = lanes.collect::<anyhow::Result<Vec<_>>>()?;
     block_on(async {
         let mut signals = Signals::listen()?;
         let listener = tokio::net::TcpListener::from_std(listener)?;
-        let ends = lanes::dealt_to(&lanes);
-        let places = lanes::Places::new(usize::MAX);
+        let ends = lanes::senders_of(&lanes);
+        let places = lanes::ConnectionSlots::new(usize::MAX);
         tokio::select! {
             () = lanes::deal(&listener, &ends, &places) => anyhow::bail!("there are no lanes"),
             () = signals.next() => Ok(ExitCode::SUCCESS),
@@ -60,9 +60,9 @@ pub fn run(options: &EmptyServerOptions) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn serve(dealt: mpsc::Receiver<Dealt>, is_measured: bool) -> anyhow::Result<()> {
+async fn serve(accepted: mpsc::Receiver<AcceptedSocket>, is_measured: bool) -> anyhow::Result<()> {
     let routes = Routes::new(ChargingServiceServer::new(Empty::new())).prepare();
-    let sockets = lanes::sockets(dealt);
+    let sockets = lanes::sockets(accepted);
     let served = if is_measured {
         grpc_server().serve_with_incoming(RpcLayer::default().layer(routes), sockets).await
     } else {
@@ -121,7 +121,7 @@ impl ChargingService for Empty {
     async fn charge(&self, request: Request<Streaming<v1::ChargeRequest>>) -> Result<Response<Self::ChargeStream>, Status> {
         let answer = Arc::clone(&self.answer);
         let answers = request.into_inner().map(move |batch| {
-            let told = || v1::ChargeOutcome { outcome: Some(Told::Debit(DebitResponse::clone(&answer))) };
+            let told = || v1::ChargeOutcome { outcome: Some(OutcomeKind::Debit(DebitResponse::clone(&answer))) };
             Ok(v1::ChargeResponse { outcomes: batch?.commands.iter().map(|_| told()).collect() })
         });
         Ok(Response::new(Box::pin(answers)))

@@ -1,7 +1,7 @@
 //! An account's part of the journal, read back to where a run began, and proved whole on the way.
 
 use super::answer::{Failure, Millionths, decimal, units};
-use super::books::Told;
+use super::books::AcknowledgedTotals;
 use crate::cli::client::Client;
 use crate::cli::failure::explain;
 use crate::grpc::v1::{Entry, EntryKind, ListEntriesRequest};
@@ -15,7 +15,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// So many over all accounts.
+    /// At most this many pages over all accounts.
     pub fn new(client: Client, left: usize) -> Self {
         Self { client, left }
     }
@@ -78,8 +78,8 @@ impl Found {
         Ok(())
     }
 
-    /// What does not agree with what was told.
-    pub fn compare(&self, told: &Told) -> Vec<String> {
+    /// The differences from what was acknowledged.
+    pub fn compare(&self, told: &AcknowledgedTotals) -> Vec<String> {
         let mut mismatches = self.flaws.clone();
         if (self.charges, self.charged) != (told.charges, told.charged) {
             mismatches.push(format!(
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn a_whole_journal_agrees_and_a_gap_or_a_jump_does_not() {
-        let told = Told { charged: 300_000, charges: 2, ..Told::default() };
+        let told = AcknowledgedTotals { charged: 300_000, charges: 2, ..AcknowledgedTotals::default() };
         let newest = charge(8, "-0.1", "0.2", "-0.3");
         let mut found = Found::default();
         found.add(&newest).unwrap();
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn an_entry_too_few_is_found() {
-        let told = Told { charged: 300_000, charges: 2, ..Told::default() };
+        let told = AcknowledgedTotals { charged: 300_000, charges: 2, ..AcknowledgedTotals::default() };
         let mut found = Found::default();
         found.add(&charge(8, "-0.1", "0.2", "-0.3")).unwrap();
         assert_eq!(found.compare(&told), ["2 charges of 0.3 were told, and the journal has 1 of 0.2"]);

@@ -1,4 +1,4 @@
-//! What is measured of a trial: latencies, of all and by kind, and how often what came out.
+//! The measurements of a trial: latencies, in all and by kind, and the counts of outcomes.
 //!
 //! Latencies are those of calls that began (or, in the open loop, should have begun) within the measured time; the rate is that of calls
 //! that ended within it.

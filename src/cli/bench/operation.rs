@@ -37,7 +37,7 @@ pub struct Operation {
     pub first: u64,
     /// The mode that it converts to.
     pub to_postpaid: bool,
-    /// What follows it on the same account.
+    /// The next record of the same account.
     pub rest: Sequence,
 }
 

@@ -1,4 +1,4 @@
-//! What `tollgate bench` can be told. [`LoadOptions::validate`] says what does not go together, before anything is connected.
+//! The options of `tollgate bench`. [`LoadOptions::validate`] refuses conflicts before anything is connected.
 
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ pub struct LoadOptions {
     /// How calls spread over them: spread (evenly), zipf or zipf:EXPONENT (0.99), hot (all on one).
     #[arg(long, default_value = "spread", value_name = "SKEW", help_heading = "Accounts")]
     pub skew: Skew,
-    /// What the accounts' ids begin with [default: random]
+    /// Prefix of the accounts' ids [default: random]
     #[arg(long, value_parser = account_prefix, value_name = "PREFIX", help_heading = "Accounts")]
     pub prefix: Option<String>,
     /// Use the accounts that an earlier run with this prefix created, and create none.
@@ -120,7 +120,7 @@ pub enum Output {
 }
 
 impl LoadOptions {
-    /// Says what does not go together.
+    /// Refuses conflicting settings.
     pub fn validate(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.connections >= self.threads, "--threads: each needs a connection of its own, so at most --connections");
         anyhow::ensure!(!self.duration.is_zero(), "--duration must be above zero");

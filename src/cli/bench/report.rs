@@ -51,14 +51,14 @@ fn quantiles(trials: &[Latencies]) -> Quantiles {
 
 /// One kind of command over all trials.
 #[derive(Clone, Debug, Serialize)]
-pub struct OfAnOperation {
+pub struct OperationSummary {
     /// How many were sent within the measured time, and answered.
     pub count: u64,
     /// Latencies in microseconds, of the trials that have any.
     pub latency_us: Quantiles,
 }
 
-impl OfAnOperation {
+impl OperationSummary {
     fn all_of(trials: &[Measure]) -> BTreeMap<Kind, Self> {
         let mut by_kind: BTreeMap<Kind, Vec<Latencies>> = BTreeMap::new();
         for (kind, latencies) in trials.iter().flat_map(Measure::by_kind) {
@@ -78,7 +78,7 @@ pub struct Summary {
     pub latency_us: Quantiles,
     /// The same by operation: of a reservation, its authorize and its final debit apart.
     #[serde(serialize_with = "by_name")]
-    pub operations: BTreeMap<Kind, OfAnOperation>,
+    pub operations: BTreeMap<Kind, OperationSummary>,
     /// Operations answered within the measured time, over all trials.
     pub measured: u64,
     /// Operations of the open loop that were due and never sent.
@@ -101,7 +101,7 @@ impl Summary {
         Ok(Self {
             rate: Spread::of(trials.iter().map(Measure::rate)),
             latency_us: quantiles(&latencies),
-            operations: OfAnOperation::all_of(trials),
+            operations: OperationSummary::all_of(trials),
             measured: trials.iter().map(Measure::finished).sum(),
             not_sent: trials.iter().map(|trial| trial.not_sent).sum(),
             errors,
@@ -161,20 +161,20 @@ impl Summary {
     }
 }
 
-fn by_name<S: serde::Serializer>(operations: &BTreeMap<Kind, OfAnOperation>, serializer: S) -> Result<S::Ok, S::Error> {
+fn by_name<S: serde::Serializer>(operations: &BTreeMap<Kind, OperationSummary>, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(operations.iter().map(|(kind, operation)| (kind.name(), operation)))
 }
 
 /// One step of a ladder of rates.
 #[derive(Clone, Debug)]
 pub struct RateStep {
-    /// What was sent a second.
+    /// Operations sent a second.
     pub sent_rate: f64,
-    /// What came of it.
+    /// The outcome.
     pub summary: Summary,
 }
 
-/// All that is shown of a run.
+/// The report of a run.
 pub struct Report<'a> {
     /// What was asked for.
     pub options: &'a LoadOptions,
@@ -184,7 +184,7 @@ pub struct Report<'a> {
     pub summary: Option<Summary>,
     /// What a ladder came to.
     pub rungs: Vec<RateStep>,
-    /// What the check of the books found; `None` if it was not wanted.
+    /// The result of the audit; `None` if it was not asked for.
     pub audit: Option<Audit>,
 }
 

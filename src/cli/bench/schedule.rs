@@ -18,7 +18,7 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    /// So many a second from `start` on.
+    /// Sends `rate` a second from `start` on.
     pub fn new(start: Instant, rate: f64) -> Self {
         Self { start, rate, next: 0 }
     }

@@ -27,7 +27,7 @@ const HEAD_START: Duration = Duration::from_millis(100);
 /// What a trial is like, beside what the options say.
 #[derive(Clone, Debug)]
 pub struct Trial {
-    /// What the progress line calls it.
+    /// Its name in the progress line.
     pub name: String,
     /// Operations a second; `None` for closed loop.
     pub rate: Option<f64>,

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// After how many sends without a pause the answers get their turn.
 const SENDS_IN_A_ROW: u64 = 16;
 
-/// What single calls are sent by. Cheap to clone; clones share the connection.
+/// Sends single calls. Cheap to clone; clones share the connection.
 #[derive(Clone, Debug)]
 pub struct Caller {
     charging: ChargingServiceClient<Connection>,

@@ -34,7 +34,7 @@ pub struct Shared {
     pub options: LoadOptions,
     /// Writes requests.
     pub writer: Writer,
-    /// Says which account is next.
+    /// Returns the next account.
     pub picker: Picker,
     /// The next request's number.
     pub numbers: AtomicU64,
@@ -73,7 +73,7 @@ pub struct Notes {
     is_postpaid: HashMap<u32, bool>,
     /// What is measured.
     pub measure: Measure,
-    /// What the clients were told.
+    /// The acknowledged outcomes.
     pub books: Books,
 }
 

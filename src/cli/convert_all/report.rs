@@ -1,4 +1,4 @@
-//! What became of the accounts of a batch, as it comes.
+//! Reports the results of a batch as they arrive.
 
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,7 +14,7 @@ use crate::grpc::v1::batch_convert_response::Outcome;
 /// How many rows a table shows; programs ask for JSON, and get all.
 const MOST_ROWS: usize = 1000;
 
-/// What became of them so far.
+/// The results so far.
 pub struct Report {
     output: Output,
     is_dry_run: bool,
@@ -28,7 +28,7 @@ pub struct Report {
 }
 
 impl Report {
-    /// Of none yet.
+    /// Starts without any.
     pub fn new(output: Output, is_dry_run: bool, total: Option<u64>) -> anyhow::Result<Self> {
         // It is drawn on stderr, and only if that is a terminal.
         let (progress, template) = match total {

@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often to look whether they are there.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Closes the month, checks what was issued, and answers with one document of each kind, for people.
+/// Closes the month, checks what was issued, and returns one document of each kind, for people.
 ///
-/// Nobody touches an account in the new month: they are closed all the same.
+/// Nobody touches an account in the new month: they are closed anyway.
 pub async fn close_the_month(stage: &mut Stage) -> anyhow::Result<Vec<String>> {
     stage.go_to_next_month()?;
     let [cedar, dune, birch] = ["Cedar Clinics", "Dune Logistics", "Birch Bakery"].map(|name| id_of(stage, name));

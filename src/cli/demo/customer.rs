@@ -51,7 +51,7 @@ impl CallLog {
 pub struct Customer {
     /// The account's id.
     pub id: String,
-    /// What people call it.
+    /// Its name.
     pub name: &'static str,
     /// The answers, added up.
     tally: Mutex<Tally>,

@@ -1,4 +1,4 @@
-//! What the demo prints: tables that a person can follow.
+//! Prints the demo's tables.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What happens in the demo: a month and a bit in the life of ten customers.
+//! The demo's story: a month and a bit in the life of ten customers.
 //!
 //! The figures checked on the way are those that were published of the platform whose rules this service follows.
 
@@ -21,14 +21,14 @@ use crate::grpc::v1::{
 pub async fn play(stage: &mut Stage) -> anyhow::Result<()> {
     living_on_the_limit(stage).await?;
     let month = Month::begin(stage).await?;
-    let crowd = traffic::Crowd::open(stage).await?;
-    crowd.busy_day(stage).await?;
+    let customers = traffic::BusyDayCustomers::open(stage).await?;
+    customers.busy_day(stage).await?;
     a_long_call(stage).await?;
     a_limit_that_runs_out(stage).await?;
     there_and_back(stage).await?;
     stage.go_to_next_month()?;
     month.end(stage).await?;
-    crowd.after_the_bill(stage).await?;
+    customers.after_the_bill(stage).await?;
     // A read applies a month's end to a copy; an accepted command, were it for nothing, writes it into the journal.
     for customer in &stage.customers {
         customer.debit(customer.direct_debit(Decimal::ZERO)).await?;

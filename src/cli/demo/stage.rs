@@ -56,7 +56,6 @@ pub struct Stage {
     pub events: Vec<Event>,
     /// What the service advised.
     pub advice: Vec<String>,
-    /// What must be so.
     pub checks: Vec<Check>,
     clock: Clock,
     run: String,
@@ -83,7 +82,7 @@ impl Stage {
         Ok(())
     }
 
-    /// Lets days pass.
+    /// Advances the clock by days.
     pub fn pass_days(&mut self, days: i64) -> anyhow::Result<()> {
         let then = self.now()?.checked_add(SignedDuration::from_hours(24 * days))?;
         self.set(then);
@@ -103,7 +102,7 @@ impl Stage {
         Timestamp::from_millisecond(self.clock.now().get()).context("the clock is out of range")
     }
 
-    /// Notes what happened to a customer, and answers what they can use now.
+    /// Notes what happened to a customer, and returns what they can use now.
     pub async fn tell(&mut self, customer: &Customer, what: impl Into<String>) -> anyhow::Result<Credit> {
         let credit = customer.credit().await?;
         let when = self.now()?.strftime("%b %d").to_string();

@@ -1,4 +1,4 @@
-//! What a customer's account must hold, worked out on the client's side from nothing but the answers it got.
+//! Works out a customer's expected balance on the client's side, from nothing but the responses.
 //!
 //! It is on purpose no copy of the service's rules: it only adds up.
 

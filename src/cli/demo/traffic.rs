@@ -29,13 +29,13 @@ const AFFORDABLE: usize = 200;
 pub const CALLS: u64 = (2 * SESSIONS + DEBITS + BATCHES * BATCH_COMMANDS + TRIED + 120) as u64;
 
 /// The customers of the busy day.
-pub struct Crowd {
+pub struct BusyDayCustomers {
     prepaid: Arc<Customer>,
     postpaid: Arc<Customer>,
     poor: Arc<Customer>,
 }
 
-impl Crowd {
+impl BusyDayCustomers {
     /// Opens their accounts.
     pub async fn open(stage: &mut Stage) -> anyhow::Result<Self> {
         let prepaid = stage.open("harbor", "Harbor Mobile", PaymentMode::Prepaid, Decimal::ZERO).await?;

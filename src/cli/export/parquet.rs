@@ -58,7 +58,7 @@ impl<W: Write + Send> ParquetFile<W> {
         Ok(Self { file, waiting: Vec::new() })
     }
 
-    /// Takes in records.
+    /// Folds records.
     pub fn write(&mut self, records: &[UsageRecord]) -> Result<()> {
         self.waiting.extend_from_slice(records);
         if self.waiting.len() >= GROUP { self.write_group() } else { Ok(()) }

@@ -61,7 +61,7 @@ pub struct Row<'a> {
 }
 
 impl<'a> Row<'a> {
-    /// Of a record. What a record does not have is empty.
+    /// The fields of a record; absent ones are empty.
     pub fn of(record: &'a UsageRecord) -> Self {
         static NONE: Usage = Usage {
             item: String::new(),
@@ -148,7 +148,7 @@ pub struct CloudEvent<'a> {
 }
 
 impl<'a> CloudEvent<'a> {
-    /// Of a record.
+    /// The fields of a record.
     pub fn of(record: &'a UsageRecord, source: &'a str) -> Self {
         let data = Row::of(record);
         Self {

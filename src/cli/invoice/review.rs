@@ -1,4 +1,4 @@
-//! What operators do with drafts, and with documents that are held back.
+//! Operators' actions on drafts, and on documents that are held back.
 
 use clap::Args;
 
@@ -63,7 +63,7 @@ pub async fn approve(client: &mut Client, options: ApproveOptions, output: Outpu
     output.show_call(client.billing.approve_invoices(request), text).await
 }
 
-/// Has documents worked out again that are held back. Some that still are is a failure.
+/// Works out documents again that are held back. Fails if some still are.
 pub async fn retry(client: &mut Client, options: RetryOptions, output: Output) -> anyhow::Result<()> {
     let document_id = options.id.unwrap_or_default();
     let page = async |_, page_token| {

@@ -1,4 +1,4 @@
-//! What is sent to an organization, and to whom.
+//! The mail settings of an organization: what is sent, and to whom.
 
 use askama::Template;
 use axum::extract::{Path, State};
@@ -9,7 +9,7 @@ use super::invoices::change_of;
 use super::organizations::path_of;
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -24,7 +24,7 @@ struct Sending {
     /// What can be switched off: the value, the key of its name, whether it is sent.
     switches: Vec<(&'static str, &'static str, bool)>,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
 }
 
 /// The key of what can be switched off.
@@ -55,16 +55,16 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Pa
     form(&visitor, &id, fields, Vec::new())
 }
 
-fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let page = Page::new(visitor, ORGANIZATIONS, visitor.locale.text("sending-of-organization"));
     let is_ticked = |switch: &str| fields.all("kind").any(|kind| kind == switch);
     let switches = SWITCHES.into_iter().map(|switch| (switch, key_of(switch), is_ticked(switch))).collect();
     render(&Sending { page, href: path_of(id), switches, fields, wrong })
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     let recipients = reader.lines("recipients", MOST_RECIPIENTS, 200);
     if !recipients.iter().all(|address| is_address(address)) {

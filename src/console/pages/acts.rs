@@ -14,7 +14,7 @@ use super::wallet::Wallet;
 use crate::Console;
 use crate::acts::Act;
 use crate::failure::Failure;
-use crate::fields::{Fields, Wrong};
+use crate::fields::{FieldError, Fields};
 use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -34,7 +34,7 @@ const INVOICES: usize = 50;
 
 /// What an act is about, beside the organization.
 #[derive(Default, Deserialize)]
-pub struct Of {
+pub struct ActQuery {
     /// The charge, or the reservation.
     #[serde(default)]
     of: String,
@@ -50,7 +50,7 @@ struct ActPage {
     currency: String,
     wallet: Wallet,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     /// Why it was refused; empty if it was not, or nothing was sent.
     refused: String,
     /// The most at once, if that is bounded; empty if it is not.
@@ -77,7 +77,7 @@ pub async fn show(
     Extension(act): Extension<Act>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Query(Of { of }): Query<Of>,
+    Query(ActQuery { of }): Query<ActQuery>,
 ) -> Result<Response, Failure> {
     refuse(&visitor, act, &id)?;
     let fields = Fields::default().with("request", console.new_request()).with("of", of);
@@ -98,7 +98,7 @@ async fn form(
     act: Act,
     id: &str,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 ) -> Result<Response, Failure> {
     let (context, locale) = (visitor.context(), &visitor.locale);
@@ -169,7 +169,7 @@ async fn open_invoices(console: &Console, visitor: &Visitor, listed: &ListedAcco
     shown.collect()
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn act(
     State(console): State<Console>,
     Extension(act): Extension<Act>,

@@ -1,4 +1,4 @@
-//! Acts above a figure: those that wait for a second person, and what became of the others; and one of them, with what approves or rejects
+//! Acts above a figure: those that wait for a second person, and the results of the others; and one of them, with what approves or rejects
 //! it.
 
 use askama::Template;
@@ -12,7 +12,7 @@ use super::organizations::path_of;
 use super::you::Done;
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::locale::Locale;
 use crate::navigation::APPROVALS;
 use crate::page::{Page, render};
@@ -32,9 +32,9 @@ const ROWS: usize = 50;
 /// Milliseconds of a day.
 const DAY: i64 = 86_400_000;
 
-/// What is looked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     /// "all", or only what waits.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     state: String,
@@ -51,7 +51,7 @@ pub struct Wanted {
 #[template(path = "approvals.html")]
 struct Approvals {
     page: Page,
-    wanted: Wanted,
+    wanted: PageQuery,
     /// The key of a name, the address, whether it is shown.
     states: Vec<(&'static str, String, bool)>,
     rows: Vec<Row>,
@@ -83,8 +83,8 @@ struct OneApproval {
     /// What is to be done: the key of a name, and what it is.
     to_do: Vec<(&'static str, String)>,
     /// Who asked, and who decided: name, when, why.
-    asked: Said,
-    decided: Option<Said>,
+    asked: Remark,
+    decided: Option<Remark>,
     /// Why it could not be done; empty if it was not tried.
     failure: String,
     can_reject: bool,
@@ -92,18 +92,18 @@ struct OneApproval {
     /// Whether it is the visitor's own, which somebody else has to approve.
     is_own: bool,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 }
 
-/// Who said something, when, and why.
-struct Said {
+/// A request or a decision: who, when, and why.
+struct Remark {
     who: String,
     at: String,
     reason: String,
 }
 
-impl Wanted {
+impl PageQuery {
     fn address(&self) -> String {
         let query = serde_urlencoded::to_string(self).unwrap_or_default();
         if query.is_empty() { APPROVALS.to_owned() } else { format!("{APPROVALS}?{query}") }
@@ -139,7 +139,7 @@ impl Row {
     }
 }
 
-/// Leads to the act that waits, in place of a form that would ask for it again; `None`: it was refused for another reason.
+/// Leads to the act that waits, in place of a form that would ask for it again; `None` if it was refused for another reason.
 #[must_use]
 pub fn waits(error: &Error) -> Option<Response> {
     let path = path_of_waiting(error);
@@ -193,13 +193,13 @@ fn who(locale: &Locale, party: &Party) -> String {
 }
 
 /// Shows the list.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let (context, locale) = (visitor.context(), &visitor.locale);
     let account = Some(wanted.account.trim().to_owned()).filter(|account| !account.is_empty());
     let filter = ApprovalFilter { is_waiting: wanted.state != "all", account, scope: None };
     let listing = console.use_cases.list_approvals(&context, &filter, wanted.before.parse().ok(), ROWS);
     let found = console.use_cases.handle(&context, listing).await?;
-    let at = |state: &str, before: String| Wanted { state: state.to_owned(), before, ..wanted.clone() }.address();
+    let at = |state: &str, before: String| PageQuery { state: state.to_owned(), before, ..wanted.clone() }.address();
     let states = [("approvals-waiting", ""), ("approvals-all", "all")];
     render(&Approvals {
         page: Page::new(&visitor, APPROVALS, locale.text("approvals")),
@@ -231,12 +231,12 @@ async fn page(
     id: i64,
     done: &str,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 ) -> Result<Response, Failure> {
     let (context, locale) = (visitor.context(), &visitor.locale);
     let approval = console.use_cases.handle(&context, console.use_cases.approval(&context, id)).await?;
-    let said = |party: &Party| Said { who: who(locale, party), at: locale.instant(party.at), reason: party.reason.clone() };
+    let said = |party: &Party| Remark { who: who(locale, party), at: locale.instant(party.at), reason: party.reason.clone() };
     let may_decide = approval.state == Standing::Waiting && visitor.may_on(Permission::ApproveActs, &approval.account);
     let is_own = [&approval.asked.name, &approval.asked.on_behalf_of].contains(&&visitor.principal.name);
     let action = approval.action().map_err(Error::from)?;
@@ -317,7 +317,7 @@ pub async fn approve(
     fields: Fields,
 ) -> Result<Response, Failure> {
     let id = numbered(&id)?;
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.optional_text("reason"));
     if let Err(wrong) = reader.finish() {
         return again(&console, &visitor, id, fields, wrong).await;
@@ -330,7 +330,7 @@ pub async fn approve(
 /// Rejects it, for a reason.
 pub async fn reject(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
     let id = numbered(&id)?;
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.text("reason"));
     if let Err(wrong) = reader.finish() {
         return again(&console, &visitor, id, fields, wrong).await;
@@ -340,12 +340,12 @@ pub async fn reject(State(console): State<Console>, visitor: Visitor, Path(id): 
     decided(&console, &visitor, id, fields, result, "act-rejected").await
 }
 
-async fn again(console: &Console, visitor: &Visitor, id: i64, fields: Fields, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+async fn again(console: &Console, visitor: &Visitor, id: i64, fields: Fields, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let shown = page(console, visitor, id, "", fields, wrong, String::new()).await?;
     Ok((StatusCode::UNPROCESSABLE_ENTITY, shown).into_response())
 }
 
-/// What has become of it; or the page again, with why it was refused.
+/// Shows the result; or the page again, with why it was refused.
 async fn decided(
     console: &Console,
     visitor: &Visitor,

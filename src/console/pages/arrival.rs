@@ -1,4 +1,4 @@
-//! What all ways of signing in have in common: where somebody comes from, and where they go afterwards.
+//! Shared by all ways of signing in: the visitor's address, and where to go afterwards.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use service::context::{Protocol, RequestContext};
 
 /// Where to go afterwards.
 #[derive(Deserialize)]
-pub struct To {
+pub struct ReturnTo {
     /// From where somebody has just signed out who is still signed in at the provider.
     #[serde(default)]
     pub left: String,

@@ -13,7 +13,7 @@ use crate::locale::Locale;
 use crate::navigation::AUDIT;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
-use billing::audit::list::{AuditFilter, AuditPlace};
+use billing::audit::list::{AuditCursor, AuditFilter};
 use billing::audit::{AuditRecord, Outcome};
 use domain::time::UnixMillis;
 use jiff::civil::Date;
@@ -22,9 +22,9 @@ use jiff::civil::Date;
 const ROWS: usize = 50;
 const MOST_IN_FILE: usize = 10_000;
 
-/// What is looked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     account: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -51,7 +51,7 @@ pub struct Wanted {
 #[template(path = "audit.html")]
 struct Audit {
     page: Page,
-    wanted: Wanted,
+    wanted: PageQuery,
     rows: Vec<Row>,
     next: String,
     file: String,
@@ -112,7 +112,7 @@ impl Row {
     }
 }
 
-impl Wanted {
+impl PageQuery {
     fn filter(&self, console: &Console) -> AuditFilter {
         let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let clock = console.use_cases.clock();
@@ -128,11 +128,11 @@ impl Wanted {
         }
     }
 
-    fn after(&self) -> Option<AuditPlace> {
+    fn after(&self) -> Option<AuditCursor> {
         Some((self.at?, self.chain?, self.place?))
     }
 
-    fn behind(&self, place: Option<AuditPlace>) -> Self {
+    fn behind(&self, place: Option<AuditCursor>) -> Self {
         Self { at: place.map(|place| place.0), chain: place.map(|place| place.1), place: place.map(|place| place.2), ..self.clone() }
     }
 
@@ -147,7 +147,7 @@ impl Wanted {
 }
 
 /// Shows the page.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let (context, filter) = (visitor.context(), wanted.filter(&console));
     let listing = console.use_cases.list_audit_records(&context, &filter, wanted.after(), ROWS);
     let found = console.use_cases.handle(&context, listing).await?;
@@ -161,7 +161,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
 }
 
 /// Sends the list as CSV, for machines.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let (context, filter) = (visitor.context(), wanted.filter(&console));
     let (mut records, mut after) = (Vec::new(), None);
     loop {

@@ -10,7 +10,7 @@ use http::StatusCode;
 use super::organizations::path_of;
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Wrong};
+use crate::fields::{FieldError, Fields};
 use crate::locale::Locale;
 use crate::navigation::PAYMENTS;
 use crate::page::{Page, render};
@@ -25,7 +25,7 @@ struct Bank {
     page: Page,
     /// The key of what is wrong with the file, and where; empty for nothing.
     problem: String,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     /// The file, once there is one.
     file: String,
     request: String,
@@ -127,7 +127,7 @@ pub async fn book(State(console): State<Console>, visitor: Visitor, fields: Fiel
         rows.push(Row::booked(&visitor.locale, line, said, became));
     }
     if rows.is_empty() {
-        let wrong = vec![Wrong { field: "book", text: visitor.locale.text("wrong-none-chosen") }];
+        let wrong = vec![FieldError { field: "book", text: visitor.locale.text("wrong-none-chosen") }];
         let (context, use_cases) = (visitor.context(), &console.use_cases);
         let proposals = use_cases.handle(&context, use_cases.propose_bookings(&context, &lines)).await?;
         let rows = lines.iter().zip(proposals).map(|(line, proposal)| Row::proposed(&visitor.locale, line, proposal)).collect();

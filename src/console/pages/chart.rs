@@ -30,7 +30,7 @@ pub struct Chart {
 }
 
 impl Chart {
-    /// Of a history; none if there is only one day.
+    /// The chart of a history; none if there is only one day.
     #[must_use]
     pub fn new(locale: &Locale, history: &CreditHistory) -> Option<Self> {
         let CreditHistory { unit, days, today } = history;

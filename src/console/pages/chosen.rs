@@ -5,10 +5,10 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
-use super::invoices::{ROWS, Wanted, change_of, page as list, path_of_document, title_of};
+use super::invoices::{PageQuery, ROWS, change_of, page as list, path_of_document, title_of};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, FormRequest, Reader};
+use crate::fields::{FieldReader, Fields, FormRequest};
 use crate::navigation::INVOICES;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -20,7 +20,7 @@ use service::documents::DocumentName;
 use service::error::Error;
 use service::sending::SendByHand;
 
-/// What is done with them.
+/// The action on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Act {
     Send,
@@ -40,7 +40,7 @@ impl Act {
         }
     }
 
-    /// The key of what became of a document with which it was done.
+    /// The key of the result for a document with which it was done.
     fn done(self) -> &'static str {
         match self {
             Self::Send | Self::Resend | Self::Remind => "chosen-to-be-sent",
@@ -86,8 +86,8 @@ pub async fn approve(State(console): State<Console>, visitor: Visitor, fields: F
 }
 
 async fn each(console: &Console, visitor: &Visitor, fields: &Fields, act: Act) -> Result<Response, Failure> {
-    let wanted: Wanted = serde_urlencoded::from_str(fields.get("list")).unwrap_or_default();
-    let mut reader = Reader::new(fields, &visitor.locale);
+    let wanted: PageQuery = serde_urlencoded::from_str(fields.get("list")).unwrap_or_default();
+    let mut reader = FieldReader::new(fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.optional_text("reason"));
     let mut ids: Vec<_> = fields.all("document").filter_map(id_of).collect();
     ids.sort_unstable();

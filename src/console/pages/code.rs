@@ -7,19 +7,19 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 
-use super::arrival::{To, address_of, of_nobody, own_path, signed_in};
+use super::arrival::{ReturnTo, address_of, of_nobody, own_path, signed_in};
 use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::locale::Locale;
 use crate::page::{Page, render};
 use crate::{Console, session};
 use platform::lanes::socket::Peer;
-use service::users::second_factor::Proof;
+use service::users::second_factor::UsedFactor;
 
 /// The page.
 #[derive(Template)]
 #[template(path = "sign_in_code.html")]
-struct AsksForCode {
+struct CodePage {
     page: Page,
     name: String,
     /// Where to go afterwards.
@@ -45,7 +45,7 @@ pub async fn show(
     State(console): State<Console>,
     Extension(locale): Extension<Locale>,
     headers: HeaderMap,
-    Query(To { to, .. }): Query<To>,
+    Query(ReturnTo { to, .. }): Query<ReturnTo>,
 ) -> Result<Response, Failure> {
     match awaiting(&console, &headers).await? {
         Some((_, name)) => form(&locale, name, to, ""),
@@ -53,7 +53,7 @@ pub async fn show(
     }
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn take(
     State(console): State<Console>,
     Extension(locale): Extension<Locale>,
@@ -75,7 +75,7 @@ pub async fn take(
     };
     console.attempts.forgive(&name, address);
     tracing::info!(user = name, %address, "signed in to the console");
-    if finished.proof == Proof::RecoveryCode {
+    if finished.proof == UsedFactor::RecoveryCode {
         use_cases.tell_of_session(&nobody, &name, "recovery_code_used", "signing in");
     }
     use_cases.tell_of_session(&nobody, &name, "signed_in", &format!("{} and {}", finished.way.name(), finished.proof.name()));
@@ -94,7 +94,7 @@ async fn awaiting(console: &Console, headers: &HeaderMap) -> Result<Option<(Stri
 }
 
 fn form(locale: &Locale, name: String, to: String, problem: &'static str) -> Result<Response, Failure> {
-    render(&AsksForCode { page: Page::outside(locale, locale.text("sign-in")), name, to, problem })
+    render(&CodePage { page: Page::outside(locale, locale.text("sign-in")), name, to, problem })
 }
 
 /// Starts over because it took too long; if it has just been finished, goes on from there.

@@ -10,10 +10,10 @@ use http::StatusCode;
 
 use super::organizations::path_of;
 use crate::Console;
-use crate::batches::{Batch, Chosen, Progress, Wish};
+use crate::batches::{Batch, BatchPlan, Chosen, Progress};
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Sign, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields, Sign};
 use crate::locale::Locale;
 use crate::navigation::CONVERSIONS;
 use crate::page::{Page, render};
@@ -37,7 +37,7 @@ const SHOWN: usize = 200;
 struct Conversions {
     page: Page,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     /// Those under way and over: address, when, the key of the mode, the key of the state.
     begun: Vec<(String, String, &'static str, &'static str)>,
 }
@@ -58,13 +58,13 @@ struct OneConversion {
     done_text: String,
     total: usize,
     total_text: String,
-    /// The key of what became of organizations, and of how many.
+    /// The key of a result, and the number of organizations with it.
     counts: Vec<(&'static str, String)>,
     rows: Vec<Row>,
     has_more: bool,
 }
 
-/// What became of an organization.
+/// The result for an organization.
 struct Row {
     id: String,
     href: String,
@@ -107,7 +107,7 @@ impl Row {
     }
 }
 
-/// The key of what became of an organization.
+/// The key of the result for an organization.
 fn key_of(conversion: &Conversion) -> &'static str {
     match conversion {
         Conversion::Done { is_mode_changed: true, .. } => "batch-converted",
@@ -134,10 +134,10 @@ pub async fn show(State(console): State<Console>, visitor: Visitor) -> Result<Re
     form(&console, &visitor, fields, Vec::new())
 }
 
-fn form(console: &Console, visitor: &Visitor, fields: Fields, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+fn form(console: &Console, visitor: &Visitor, fields: Fields, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let (locale, batches) = (&visitor.locale, console.batches.of(&visitor.principal.name));
     let begun = batches.iter().map(|batch| {
-        let mode = if batch.wish.mode == Mode::Postpaid { "convert-to-postpaid" } else { "convert-to-prepaid" };
+        let mode = if batch.plan.mode == Mode::Postpaid { "convert-to-postpaid" } else { "convert-to-prepaid" };
         (path_to(&batch.id), locale.instant(batch.began_at), mode, state_of(&batch.progress()))
     });
     let page = Page::new(visitor, CONVERSIONS, locale.text("bulk-convert"));
@@ -148,9 +148,9 @@ fn path_to(id: &str) -> String {
     format!("{CONVERSIONS}/{id}")
 }
 
-/// Takes the form, and looks what would become of each.
+/// Handles the submitted form, and previews the result for each.
 pub async fn begin(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     let mode = if fields.get("mode") == "prepaid" { Mode::Prepaid } else { Mode::Postpaid };
     let limit = match fields.get("limit-kind") {
@@ -158,7 +158,7 @@ pub async fn begin(State(console): State<Console>, visitor: Visitor, fields: Fie
         _ => None,
     };
     let chosen = chosen(&fields, &mut reader);
-    let wish = Wish {
+    let plan = BatchPlan {
         chosen,
         mode,
         limit,
@@ -171,14 +171,14 @@ pub async fn begin(State(console): State<Console>, visitor: Visitor, fields: Fie
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, form(&console, &visitor, fields, wrong)?).into_response());
     }
     let now = console.use_cases.clock().now();
-    let batch = Batch::new(request.id, visitor.principal.name.clone(), now, wish);
+    let batch = Batch::new(request.id, visitor.principal.name.clone(), now, plan);
     let batch = console.batches.keep(batch).ok_or_else(|| Error::overloaded("too many conversions are under way"))?;
     batch.run(&console, &visitor, true);
     Ok(Redirect::to(&path_to(&batch.id)).into_response())
 }
 
 /// Which organizations are chosen: by a file, a list, or how names begin.
-fn chosen(fields: &Fields, reader: &mut Reader) -> Chosen {
+fn chosen(fields: &Fields, reader: &mut FieldReader) -> Chosen {
     let listed = [fields.whole("file"), fields.whole("list")].into_iter().find(|text| !text.trim().is_empty());
     let Some(listed) = listed else {
         let code = fields.get("currency").to_uppercase();
@@ -217,7 +217,7 @@ fn found(console: &Console, visitor: &Visitor, id: &str) -> Result<Arc<Batch>, F
 pub async fn one(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
     let batch = found(&console, &visitor, &id)?;
     let locale = &visitor.locale;
-    let title = if batch.wish.mode == Mode::Postpaid { "convert-to-postpaid" } else { "convert-to-prepaid" };
+    let title = if batch.plan.mode == Mode::Postpaid { "convert-to-postpaid" } else { "convert-to-prepaid" };
     let page = Page::new(&visitor, CONVERSIONS, locale.text(title));
     let progress = batch.progress();
     let keys = ["batch-converted", "batch-limited", "batch-unchanged", "batch-refused"];
@@ -244,7 +244,7 @@ pub async fn one(State(console): State<Console>, visitor: Visitor, Path(id): Pat
     })
 }
 
-/// Does it, or goes on with it, or stops it.
+/// Starts it, goes on with it, or stops it.
 pub async fn go(State(console): State<Console>, visitor: Visitor, Path((id, what)): Path<(String, String)>) -> Result<Redirect, Failure> {
     let batch = found(&console, &visitor, &id)?;
     match what.as_str() {

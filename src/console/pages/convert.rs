@@ -12,13 +12,13 @@ use super::wallet::Wallet;
 use crate::Console;
 use crate::acts::limit;
 use crate::failure::Failure;
-use crate::fields::{Fields, FormRequest, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields, FormRequest};
 use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::MonthBill;
-use billing::sending::look::DocumentSending;
+use billing::sending::mail_queries::DocumentSending;
 use domain::account::Mode;
 use domain::command::{Action, Command, LimitChange, Metadata};
 use domain::money::Units;
@@ -43,7 +43,7 @@ struct Convert {
     from: &'static str,
     to: &'static str,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     /// Why it would be, or was, refused; empty if it is not.
     refused: String,
     /// Whether a limit would help.
@@ -106,7 +106,7 @@ async fn before(
     visitor: &Visitor,
     listed: ListedAccount,
     mut fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     mut refused: String,
     status: StatusCode,
 ) -> Result<Response, Failure> {
@@ -166,7 +166,7 @@ async fn before(
 
 /// The limit that the form has so far, as far as it can be read.
 fn wanted_limit(fields: &Fields, visitor: &Visitor) -> LimitChange {
-    let mut reader = Reader::new(fields, &visitor.locale);
+    let mut reader = FieldReader::new(fields, &visitor.locale);
     let wanted = limit(&mut reader);
     reader.finish().map_or_else(|_| LimitChange::default(), |()| wanted)
 }
@@ -188,7 +188,7 @@ async fn preview(console: &Console, visitor: &Visitor, id: &str, mode: Mode, lim
 /// Converts, and shows the result.
 pub async fn submit(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
     let listed = account(&console, &visitor, &id).await?;
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.optional_text("reason"));
     let mut limit = limit(&mut reader);
     if reader.is_ticked("remove-limit") {
@@ -286,7 +286,7 @@ fn said(visitor: &Visitor, advised: &Advised, topic: Topic) -> String {
     }
 }
 
-/// How far the mail of last month's invoice is. Where it is not sent from here, nobody knows, and there is somebody to ask.
+/// The state of the mail of last month's invoice. Where it is not sent from here, it is unknown, and the text says whom to ask.
 fn sent(visitor: &Visitor, sending: Option<DocumentSending>, contact: &str) -> String {
     let key = match sending {
         Some(DocumentSending::Sent) => "sending-sent",

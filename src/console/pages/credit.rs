@@ -11,7 +11,7 @@ use super::invoice::named;
 use super::invoices::{path_of_document, title_of};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::locale::Locale;
 use crate::navigation::INVOICES;
 use crate::page::{Page, render};
@@ -23,7 +23,7 @@ use ledger::IdempotencyKey;
 use service::credits::{BilledCharge, BilledCharges, MOST_CHARGES};
 use service::error::Error;
 
-/// The page: the charges to choose from, or what became of those that were chosen.
+/// The page: the charges to choose from, or the results for those that were chosen.
 #[derive(Template)]
 #[template(path = "credit.html")]
 struct Credit {
@@ -35,7 +35,7 @@ struct Credit {
     has_more: bool,
     most: usize,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     /// Whether it was done.
     is_done: bool,
     credited: usize,
@@ -54,13 +54,13 @@ struct Row {
     is_reused: bool,
     typed: String,
     is_ticked: bool,
-    /// What became of it: the key of a text, and why it was refused.
+    /// The result: the key of a text, and why it was refused.
     became: &'static str,
     refused: String,
 }
 
-/// What became of a charge that was chosen.
-enum Became {
+/// The result for a chosen charge.
+enum CreditOutcome {
     Credited,
     Refused(String),
 }
@@ -83,8 +83,8 @@ fn page(
     visitor: &Visitor,
     found: &BilledCharges,
     fields: Fields,
-    wrong: Vec<Wrong>,
-    became: &[(String, Became)],
+    wrong: Vec<FieldError>,
+    became: &[(String, CreditOutcome)],
 ) -> Result<Response, Failure> {
     let (locale, document) = (&visitor.locale, &found.invoice.document);
     let is_done = !became.is_empty();
@@ -101,18 +101,18 @@ fn page(
         fields,
         wrong,
         is_done,
-        credited: became.iter().filter(|(_, became)| matches!(became, Became::Credited)).count(),
+        credited: became.iter().filter(|(_, became)| matches!(became, CreditOutcome::Credited)).count(),
         organization: super::organizations::path_of(&document.account),
     })
 }
 
 impl Row {
-    fn of(locale: &Locale, found: &BilledCharges, charge: &BilledCharge, fields: &Fields, became: &[(String, Became)]) -> Self {
+    fn of(locale: &Locale, found: &BilledCharges, charge: &BilledCharge, fields: &Fields, became: &[(String, CreditOutcome)]) -> Self {
         let document = &found.invoice.document;
         let money = |units| locale.units(units, document.decimals, document.minor_digits);
         let (state, refused) = match became.iter().find(|(id, _)| is_of(charge, id)) {
-            Some((_, Became::Credited)) => ("credited", String::new()),
-            Some((_, Became::Refused(why))) => ("bank-refused", why.clone()),
+            Some((_, CreditOutcome::Credited)) => ("credited", String::new()),
+            Some((_, CreditOutcome::Refused(why))) => ("bank-refused", why.clone()),
             None => ("", String::new()),
         };
         Self {
@@ -139,7 +139,7 @@ fn amount_field(charge: &str) -> String {
     format!("amount-{charge}")
 }
 
-/// Takes the form: each chosen charge is refunded by a request of its own, so that what is sent twice is done once.
+/// Handles the submitted form: refunds each chosen charge by a request of its own, so that what is sent twice is done once.
 pub async fn credit(
     State(console): State<Console>,
     visitor: Visitor,
@@ -147,7 +147,7 @@ pub async fn credit(
     fields: Fields,
 ) -> Result<Response, Failure> {
     let found = charges(&console, &visitor, &name).await?;
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.text("reason"));
     let chosen: BTreeSet<String> = fields.all("charge").map(str::to_owned).collect();
     if chosen.is_empty() {
@@ -183,10 +183,10 @@ pub async fn credit(
             metadata: Metadata { reason: reason.clone(), ..Metadata::default() },
         };
         match use_cases.handle(&context, use_cases.refund(&context, command)).await {
-            Ok(_) => became.push((id, Became::Credited)),
+            Ok(_) => became.push((id, CreditOutcome::Credited)),
             // The outcome is unknown: the same form may be sent again.
             Err(error) if error.leaves_open() => return Err(error.into()),
-            Err(error) => became.push((id, Became::Refused(refused(&visitor.locale, &error)))),
+            Err(error) => became.push((id, CreditOutcome::Refused(refused(&visitor.locale, &error)))),
         }
     }
     page(&visitor, &found, fields, Vec::new(), &became)

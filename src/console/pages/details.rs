@@ -9,7 +9,7 @@ use super::invoices::change_of;
 use super::organizations::path_of;
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -25,7 +25,7 @@ struct Details {
     page: Page,
     href: String,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
 }
 
 /// Shows the form.
@@ -42,14 +42,14 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Pa
     form(&visitor, &id, fields, Vec::new())
 }
 
-fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let page = Page::new(visitor, ORGANIZATIONS, visitor.locale.text("billing-details"));
     render(&Details { page, href: path_of(id), fields, wrong })
 }
 
-/// Takes the form. Sent twice, it says the same again.
+/// Handles the submitted form. Sent twice, it shows the same again.
 pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     let customer = Party {
         name: reader.short_text("name", 200),

@@ -17,7 +17,7 @@ use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
-use ledger::{EntryFilter, EntryPlace};
+use ledger::{EntryFilter, EntryPosition};
 use service::credit::Unit;
 
 /// How many rows a page has, and a file at most.
@@ -25,19 +25,19 @@ const ROWS: usize = 50;
 const MOST_IN_FILE: usize = 10_000;
 
 /// Whether a kind belongs to a group.
-type Belongs = fn(EntryKind) -> bool;
+type KindPredicate = fn(EntryKind) -> bool;
 
 /// What can be chosen, by the key of its name.
-const GROUPS: [(&str, Belongs); 4] = [
+const GROUPS: [(&str, KindPredicate); 4] = [
     ("charges", |kind| kind.is_charge() || kind.is_refund()),
     ("payments", |kind| kind.is_payment() || kind.is_write_off() || kind == EntryKind::PaymentReversed || kind == EntryKind::Withdrawn),
     ("reservations", |kind| matches!(kind, EntryKind::Reserved | EntryKind::ReservationExtended | EntryKind::Released)),
     ("changes", |kind| !kind.moves_money() && !matches!(kind, EntryKind::Reserved | EntryKind::ReservationExtended | EntryKind::Released)),
 ];
 
-/// What is looked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     kind: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -76,7 +76,7 @@ struct Entries {
     page: Page,
     href: String,
     name: String,
-    wanted: Wanted,
+    wanted: PageQuery,
     groups: Vec<&'static str>,
     rows: Vec<Row>,
     may_refund: bool,
@@ -85,7 +85,7 @@ struct Entries {
     file: String,
 }
 
-impl Wanted {
+impl PageQuery {
     fn filter(&self, console: &Console) -> EntryFilter {
         let clock = console.use_cases.clock();
         let day = |text: &str| text.parse::<Date>().ok();
@@ -104,7 +104,7 @@ impl Wanted {
 
 /// Entries as rows.
 #[must_use]
-pub fn rows(locale: &Locale, unit: Unit, entries: Vec<(EntryPlace, Entry)>) -> Vec<Row> {
+pub fn rows(locale: &Locale, unit: Unit, entries: Vec<(EntryPosition, Entry)>) -> Vec<Row> {
     entries.into_iter().map(|(_, entry)| row(locale, unit, entry)).collect()
 }
 
@@ -139,7 +139,7 @@ pub async fn show(
     State(console): State<Console>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Failure> {
     let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
     let filter = wanted.filter(&console);
@@ -150,8 +150,8 @@ pub async fn show(
     };
     let (listed, found) = use_cases.handle(&context, read).await?;
     let href = format!("{}/transactions", path_of(&id));
-    let from_start = Wanted { before: None, ..wanted.clone() };
-    let behind = |before| format!("{href}?{}", Wanted { before: Some(before), ..wanted.clone() }.query());
+    let from_start = PageQuery { before: None, ..wanted.clone() };
+    let behind = |before| format!("{href}?{}", PageQuery { before: Some(before), ..wanted.clone() }.query());
     render(&Entries {
         page: Page::new(&visitor, ORGANIZATIONS, locale.text("transactions")),
         name: listed.profile.name,
@@ -170,7 +170,7 @@ pub async fn download(
     State(console): State<Console>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Failure> {
     let (context, use_cases, filter) = (visitor.context(), &console.use_cases, wanted.filter(&console));
     let (mut rows, mut before) = (Vec::new(), None);

@@ -17,13 +17,13 @@ use super::you::Done;
 use crate::Console;
 use crate::downloads::{framed, kept};
 use crate::failure::Failure;
-use crate::fields::{Fields, Wrong};
+use crate::fields::{FieldError, Fields};
 use crate::navigation::INVOICES;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::document::DocumentKind;
-use billing::sending::look::MailFilter;
+use billing::sending::mail_queries::MailFilter;
 use billing::{DocumentFilter, DocumentState, StoredDocument, id_of, name_of};
 use service::documents::DocumentName;
 use service::papers::Form;
@@ -68,7 +68,7 @@ struct Invoice {
     links: Links,
     /// Of a form that is shown again: what was filled in, and what is wrong with it.
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 }
 
@@ -95,7 +95,7 @@ pub(super) async fn refused(
     visitor: &Visitor,
     stored: &StoredDocument,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 ) -> Result<Response, Failure> {
     let status = if wrong.is_empty() { StatusCode::CONFLICT } else { StatusCode::UNPROCESSABLE_ENTITY };

@@ -17,7 +17,7 @@ use super::months::{first_of, months};
 use super::organizations::path_of;
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, FormRequest, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields, FormRequest};
 use crate::locale::Locale;
 use crate::navigation::INVOICES;
 use crate::page::{Page, render};
@@ -26,8 +26,8 @@ use access::Permission;
 use billing::change::Change;
 use billing::document::DocumentKind;
 use billing::review::{Approved, DraftFilter};
-use billing::sending::documents::WantedSending;
-use billing::sending::look::DocumentSending;
+use billing::sending::documents::SendingFilter;
+use billing::sending::mail_queries::DocumentSending;
 use billing::{DocumentFilter, DocumentPage, DocumentState, StoredDocument, id_of, name_of};
 use domain::time::UnixMillis;
 
@@ -37,9 +37,9 @@ pub(super) const ROWS: usize = 50;
 /// The states that are looked for, by the keys of their names; the empty one: all.
 const STATES: [&str; 8] = ["", "to-approve", "draft", "issued", "open", "overdue", "paid", "held"];
 
-/// What is looked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     state: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -53,7 +53,7 @@ pub struct Wanted {
     /// A part of a number or of a customer's name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     q: String,
-    /// How far the mail is.
+    /// The state of the mail.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     sending: String,
     /// Behind which document the page begins.
@@ -68,7 +68,7 @@ pub struct Wanted {
 #[template(path = "invoices.html")]
 struct Invoices {
     page: Page,
-    wanted: Wanted,
+    wanted: PageQuery,
     /// The states: the key of the name, the address, whether it is the one that is shown.
     states: Vec<(&'static str, String, bool)>,
     months: Vec<(String, String)>,
@@ -81,7 +81,7 @@ struct Invoices {
     without_account: String,
     /// Whether texts are only found where numbers and names begin so.
     finds_beginnings: bool,
-    /// How far the mail may be: the value, and the key of its name.
+    /// The states of mail that can be chosen: the value, and the key of its name.
     sendings: Vec<(&'static str, &'static str)>,
     /// Whether rows can be chosen, to be approved, or to be sent.
     can_choose: bool,
@@ -94,7 +94,7 @@ struct Invoices {
     request: String,
     /// When the page was made.
     now: UnixMillis,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
 }
 
 struct Row {
@@ -194,10 +194,10 @@ fn key_of_sending(sending: DocumentSending) -> &'static str {
     }
 }
 
-fn key_of_wanted(wanted: WantedSending) -> &'static str {
+fn key_of_wanted(wanted: SendingFilter) -> &'static str {
     match wanted {
-        WantedSending::Never => "mail-never",
-        WantedSending::Is(sending) => key_of_sending(sending),
+        SendingFilter::Never => "mail-never",
+        SendingFilter::Is(sending) => key_of_sending(sending),
     }
 }
 
@@ -216,7 +216,7 @@ pub fn title_of(locale: &Locale, stored: &StoredDocument) -> String {
     }
 }
 
-/// What somebody changes by a form of the console.
+/// A change made by a form of the console.
 #[must_use]
 pub fn change_of(console: &Console, visitor: &Visitor, request: FormRequest, reason: String) -> Change {
     Change {
@@ -231,13 +231,13 @@ pub fn change_of(console: &Console, visitor: &Visitor, request: FormRequest, rea
     }
 }
 
-impl Wanted {
+impl PageQuery {
     fn filter(&self, console: &Console) -> DocumentFilter {
         let mut filter = DocumentFilter {
             account: Some(self.account.clone()).filter(|account| !account.is_empty()),
             kind: DocumentKind::ALL.into_iter().find(|kind| kind.name() == self.kind),
             cut: self.span(console),
-            sending: WantedSending::of_name(&self.sending),
+            sending: SendingFilter::of_name(&self.sending),
             text: Some(self.q.trim().to_owned()).filter(|text| !text.is_empty()),
             ..DocumentFilter::default()
         };
@@ -289,11 +289,11 @@ impl Wanted {
 }
 
 /// Shows the page.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     page(&console, &visitor, wanted, Vec::new()).await
 }
 
-pub(super) async fn page(console: &Console, visitor: &Visitor, wanted: Wanted, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+pub(super) async fn page(console: &Console, visitor: &Visitor, wanted: PageQuery, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let (found, has_more) = find(console, visitor, &wanted, id_of(&wanted.after), ROWS).await?;
     let (locale, now) = (&visitor.locale, console.use_cases.clock().now());
     let last = found.documents.last().filter(|_| has_more).map(|last| name_of(last.id));
@@ -304,18 +304,18 @@ pub(super) async fn page(console: &Console, visitor: &Visitor, wanted: Wanted, w
     let rows = found.documents.iter().map(|stored| Row { can_be_sent: may_send(stored), ..Row::new(locale, stored, &names, now) });
     let rows: Vec<_> = rows.collect();
     let from_start = wanted.anew();
-    let at = |state: &str| Wanted { state: state.to_owned(), ..from_start.clone() }.address();
+    let at = |state: &str| PageQuery { state: state.to_owned(), ..from_start.clone() }.address();
     let states = STATES.iter().map(|state| (name_of_state(state), at(state), *state == wanted.state));
     let can_approve = may_approve && rows.iter().any(|row| row.needs_approval);
     render(&Invoices {
         page: Page::new(visitor, INVOICES, locale.text("invoices")).after(&wanted.done),
         states: states.collect(),
         months: months(locale, console.use_cases.clock().day_of(now), &wanted.month),
-        next: last.map(|after| Wanted { after, ..from_start.clone() }.address()).unwrap_or_default(),
+        next: last.map(|after| PageQuery { after, ..from_start.clone() }.address()).unwrap_or_default(),
         file: from_start.address().replacen('?', ".csv?", 1),
-        without_account: Wanted { account: String::new(), ..from_start }.address(),
+        without_account: PageQuery { account: String::new(), ..from_start }.address(),
         finds_beginnings: found.compared_beginnings && !wanted.q.trim().is_empty(),
-        sendings: WantedSending::ALL.map(|wanted| (wanted.name(), key_of_wanted(wanted))).to_vec(),
+        sendings: SendingFilter::ALL.map(|wanted| (wanted.name(), key_of_wanted(wanted))).to_vec(),
         can_choose: can_approve || rows.iter().any(|row| row.can_be_sent),
         can_send: rows.iter().any(|row| row.can_be_sent),
         can_approve,
@@ -332,7 +332,7 @@ pub(super) async fn page(console: &Console, visitor: &Visitor, wanted: Wanted, w
 async fn find(
     console: &Console,
     visitor: &Visitor,
-    wanted: &Wanted,
+    wanted: &PageQuery,
     after: Option<i64>,
     count: usize,
 ) -> Result<(DocumentPage, bool), Failure> {
@@ -347,7 +347,7 @@ async fn names(console: &Console, visitor: &Visitor, documents: &[StoredDocument
     Ok(console.use_cases.handle(&context, console.use_cases.names_of_accounts(&context, documents)).await?)
 }
 
-/// Whom a document is for: as it says itself, or, before it is issued, as the organization is called.
+/// The recipient of a document: as it says itself, or, before it is issued, the name of the organization.
 fn customer_of(stored: &StoredDocument, names: &HashMap<String, String>) -> String {
     let document = &stored.document;
     let known = [&document.customer.name].into_iter().chain(names.get(&document.account)).find(|name| !name.is_empty());
@@ -387,8 +387,8 @@ impl Row {
 
 /// Approves the drafts that were chosen, or all that the list is of.
 pub async fn approve(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let wanted: Wanted = serde_urlencoded::from_str(fields.get("list")).unwrap_or_default();
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let wanted: PageQuery = serde_urlencoded::from_str(fields.get("list")).unwrap_or_default();
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.optional_text("reason"));
     let approved = if fields.is_ticked("all") {
         let DocumentFilter { account, kind, .. } = wanted.filter(&console);
@@ -413,7 +413,7 @@ pub async fn approve(State(console): State<Console>, visitor: Visitor, fields: F
     console.use_cases.handle(&context, approving).await?;
     let back = match id_of(fields.get("back")) {
         Some(id) => format!("{}?done=approved", path_of_document(id)),
-        None => Wanted { done: "approved".to_owned(), ..wanted.anew() }.address(),
+        None => PageQuery { done: "approved".to_owned(), ..wanted.anew() }.address(),
     };
     Ok(Redirect::to(&back).into_response())
 }
@@ -425,5 +425,5 @@ pub async fn retry(State(console): State<Console>, visitor: Visitor) -> Result<R
     let is_good = rest.is_none() && retried.iter().all(|one| one.held_reason.is_empty());
     let done = if is_good { "retried" } else { "retried-some" };
     let state = if is_good { String::new() } else { "held".to_owned() };
-    Ok(Redirect::to(&Wanted { state, done: done.to_owned(), ..Wanted::default() }.address()))
+    Ok(Redirect::to(&PageQuery { state, done: done.to_owned(), ..PageQuery::default() }.address()))
 }

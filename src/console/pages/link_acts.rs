@@ -8,13 +8,13 @@ use super::invoice::{named, refused};
 use super::invoices::{change_of, path_of_document};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::sending::settings::MOST_LINK_DAYS;
 use service::error::Error;
 
-/// Makes a link.
+/// Creates a link.
 pub async fn create(
     State(console): State<Console>,
     visitor: Visitor,
@@ -26,7 +26,7 @@ pub async fn create(
     if !visitor.may_on(Permission::SendMail, &stored.document.account) {
         return Err(Error::not_permitted(Permission::SendMail).into());
     }
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     let days = reader.optional_number("days", 1, MOST_LINK_DAYS.into());
     if let Err(wrong) = reader.finish() {
@@ -55,7 +55,7 @@ pub async fn revoke(
 ) -> Result<Response, Failure> {
     let context = visitor.context();
     let stored = console.use_cases.handle(&context, console.use_cases.document(&context, &named(&name))).await?;
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     if let Err(wrong) = reader.finish() {
         return refused(&console, &visitor, &stored, fields, wrong, String::new()).await;

@@ -21,11 +21,11 @@ pub struct Links {
 
 /// A link.
 pub struct Row {
-    /// What it is called.
+    /// Its name.
     pub id: String,
     /// Its address; empty if it does not work, or is not for the visitor.
     pub url: String,
-    /// Who made it; empty for a mail.
+    /// The creator; empty for a mail.
     pub by: String,
     /// The mail that it is in; empty if an operator made it.
     pub mail: String,

@@ -13,14 +13,14 @@ use super::you::Done;
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::locale::Locale;
 use crate::navigation::{INVOICES, MAILS};
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::sending::by_hand::Decision;
-use billing::sending::look::{MailFilter, MailPlace};
+use billing::sending::mail_queries::{MailCursor, MailFilter};
 use billing::sending::{Mail, MailKind, MailState};
 use domain::time::UnixMillis;
 use service::sending::MailQuery;
@@ -29,9 +29,9 @@ use service::sending::MailQuery;
 const ROWS: usize = 50;
 const MOST_IN_FILE: usize = 10_000;
 
-/// What is looked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     /// A state, by its name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     state: String,
@@ -50,7 +50,7 @@ pub struct Wanted {
 #[template(path = "mails.html")]
 struct Mails {
     page: Page,
-    wanted: Wanted,
+    wanted: PageQuery,
     /// The states: the key of the name, the address, whether it is the one that is shown.
     states: Vec<(&'static str, String, bool)>,
     rows: Vec<Row>,
@@ -70,7 +70,7 @@ struct OneMail {
     /// What can be decided: the value and the key of the button.
     decisions: Vec<&'static str>,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 }
 
@@ -159,14 +159,14 @@ pub async fn few(console: &Console, visitor: &Visitor, query: MailQuery, count: 
     found.map(|(mails, _)| mails.iter().map(|mail| Row::new(&visitor.locale, mail)).collect()).unwrap_or_default()
 }
 
-impl Wanted {
+impl PageQuery {
     fn query(&self) -> MailQuery {
         let account = Some(self.account.trim().to_owned()).filter(|account| !account.is_empty());
         let state = MailState::of_name(&self.state);
         MailQuery { filter: MailFilter { account, state, ..MailFilter::default() }, number: String::new() }
     }
 
-    fn after(&self) -> Option<MailPlace> {
+    fn after(&self) -> Option<MailCursor> {
         Some((self.made?, self.after.clone()))
     }
 
@@ -181,20 +181,20 @@ impl Wanted {
 }
 
 /// Shows the list.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let context = visitor.context();
     let after = wanted.after();
     let listing = console.use_cases.mails(&context, wanted.query(), after.as_ref(), ROWS);
     let (mails, next) = console.use_cases.handle(&context, listing).await?;
-    let from_start = Wanted { made: None, after: String::new(), ..wanted.clone() };
-    let at = |state: &str| Wanted { state: state.to_owned(), ..from_start.clone() }.address();
+    let from_start = PageQuery { made: None, after: String::new(), ..wanted.clone() };
+    let at = |state: &str| PageQuery { state: state.to_owned(), ..from_start.clone() }.address();
     let of_state = |state: &MailState| (state_key(*state), at(state.name()), state.name() == wanted.state);
     let all = ("mail-all", at(""), wanted.state.is_empty());
     render(&Mails {
         page: Page::new(&visitor, MAILS, visitor.locale.text("mails")),
         states: std::iter::once(all).chain(MailState::ALL.iter().map(of_state)).collect(),
         rows: mails.iter().map(|mail| Row::new(&visitor.locale, mail)).collect(),
-        next: next.map(|(made, after)| Wanted { made: Some(made), after, ..from_start.clone() }.address()).unwrap_or_default(),
+        next: next.map(|(made, after)| PageQuery { made: Some(made), after, ..from_start.clone() }.address()).unwrap_or_default(),
         file: from_start.address().replacen('?', ".csv?", 1),
         stopped: stopped(&console, &visitor).await,
         may_see_settings: visitor.may_everywhere(Permission::ReadSettings),
@@ -212,7 +212,7 @@ async fn stopped(console: &Console, visitor: &Visitor) -> &'static str {
 }
 
 /// Sends the list as CSV, for machines.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let (context, mut mails, mut after) = (visitor.context(), Vec::new(), None);
     loop {
         let listing = console.use_cases.mails(&context, wanted.query(), after.as_ref(), 500);
@@ -262,7 +262,7 @@ async fn mail(
     id: &str,
     done: &str,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 ) -> Result<Response, Failure> {
     let (context, locale) = (visitor.context(), &visitor.locale);
@@ -298,7 +298,7 @@ async fn mail(
 
 /// Takes what is decided of a mail.
 pub async fn decide(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.optional_text("reason"));
     let decision = match fields.get("decision") {
         "sent" => Decision::Sent,

@@ -13,7 +13,7 @@ pub fn first_of(month: &str) -> Option<Date> {
     format!("{month}-01").parse().ok()
 }
 
-/// The months that can be chosen, the last first, and the one that is.
+/// The months that can be chosen, newest first, and the one that is.
 #[must_use]
 pub fn months(locale: &Locale, today: Date, chosen: &str) -> Vec<(String, String)> {
     let lasts = std::iter::successors(Some(today), |day| day.first_of_month().yesterday().ok());

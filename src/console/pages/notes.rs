@@ -1,4 +1,4 @@
-//! What operators have noted on an organization: seen by operators alone, on no document.
+//! Operators' notes on an organization: seen by operators alone, on no document.
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -11,13 +11,13 @@ use super::organizations::path_of;
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::locale::Locale;
 use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
-use billing::notes::{Note, NotePlace};
+use billing::notes::{Note, NoteCursor};
 use domain::time::UnixMillis;
 use service::error::Error;
 use service::notes::LONGEST_NOTE;
@@ -26,9 +26,9 @@ use service::notes::LONGEST_NOTE;
 const ROWS: usize = 50;
 const ALL: usize = 1_000;
 
-/// What the address says: where the page begins, and what was done.
+/// The query string of the page: where the list begins, and what was done.
 #[derive(Debug, Default, Deserialize)]
-pub struct Wanted {
+pub struct PageQuery {
     #[serde(default)]
     done: String,
     #[serde(default)]
@@ -61,7 +61,7 @@ struct Notes {
     next: String,
     may_write: bool,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     longest: usize,
 }
 
@@ -84,7 +84,7 @@ pub async fn show(
     State(console): State<Console>,
     visitor: Visitor,
     Path(id): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Failure> {
     let fields = Fields::default().with("request", console.new_request());
     page(&console, &visitor, &id, &wanted, fields, Vec::new()).await
@@ -94,12 +94,12 @@ async fn page(
     console: &Console,
     visitor: &Visitor,
     id: &str,
-    wanted: &Wanted,
+    wanted: &PageQuery,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
 ) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let after: Option<NotePlace> = wanted.at.map(|at| (UnixMillis::new(at), wanted.after.clone()));
+    let after: Option<NoteCursor> = wanted.at.map(|at| (UnixMillis::new(at), wanted.after.clone()));
     let read = async {
         let listed = use_cases.account(&context, id.to_owned()).await?;
         let found = use_cases.list_notes(&context, id, after.as_ref(), ROWS).await?;
@@ -107,7 +107,7 @@ async fn page(
     };
     let (listed, (notes, next)) = use_cases.handle(&context, read).await?;
     let href = path_of(id);
-    let query = |(at, after): NotePlace| serde_urlencoded::to_string([("at", at.get().to_string()), ("after", after)]).unwrap_or_default();
+    let query = |(at, after): NoteCursor| serde_urlencoded::to_string([("at", at.get().to_string()), ("after", after)]).unwrap_or_default();
     render(&Notes {
         page: Page::new(visitor, ORGANIZATIONS, visitor.locale.text("notes")).after(&wanted.done),
         name: listed.profile.name,
@@ -123,7 +123,7 @@ async fn page(
 
 /// Adds one.
 pub async fn add(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     // Browsers end lines in two characters.
     let text = fields.get("text").replace("\r\n", "\n");
@@ -133,7 +133,7 @@ pub async fn add(State(console): State<Console>, visitor: Visitor, Path(id): Pat
         reader.refuse_with("text", "wrong-note", &[("value", &LONGEST_NOTE.to_string())]);
     }
     if let Err(wrong) = reader.finish() {
-        let page = page(&console, &visitor, &id, &Wanted::default(), fields.clone(), wrong).await?;
+        let page = page(&console, &visitor, &id, &PageQuery::default(), fields.clone(), wrong).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     let (context, use_cases) = (visitor.context(), &console.use_cases);
@@ -144,10 +144,10 @@ pub async fn add(State(console): State<Console>, visitor: Visitor, Path(id): Pat
 
 /// Removes one.
 pub async fn remove(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, note) = (reader.request(), reader.id("note"));
     if let Err(wrong) = reader.finish() {
-        let page = page(&console, &visitor, &id, &Wanted::default(), fields.clone(), wrong).await?;
+        let page = page(&console, &visitor, &id, &PageQuery::default(), fields.clone(), wrong).await?;
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page).into_response());
     }
     let (context, use_cases) = (visitor.context(), &console.use_cases);

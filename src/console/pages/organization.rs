@@ -22,7 +22,7 @@ use crate::visitor::Visitor;
 use access::Permission;
 use billing::document::{DocumentKind, Party};
 use billing::payments::PaymentFilter;
-use billing::sending::look::MailFilter;
+use billing::sending::mail_queries::MailFilter;
 use billing::{DocumentFilter, DocumentState};
 use domain::account::{Mode, Status};
 use domain::money::Units;
@@ -51,7 +51,7 @@ struct Organization {
     may_release: bool,
     may_refund: bool,
     entries: Vec<EntryRow>,
-    /// What the billing store has; `None`: it is away, or there is none, or it is not for the visitor.
+    /// What the billing store has; `None` if it is away, or there is none, or it is not for the visitor.
     papers: Option<Papers>,
     has_billing: bool,
     customer: Option<Party>,
@@ -60,9 +60,9 @@ struct Organization {
     may_read_audit: bool,
     /// What was sent to it.
     mails: Vec<MailRow>,
-    /// How its credit went; `None`: nobody here knows, or it is too new.
+    /// How its credit went; `None` if nobody here knows, or it is too new.
     chart: Option<Chart>,
-    /// The latest notes; `None`: they are not for the visitor, or the billing store is away.
+    /// The latest notes; `None` if they are not for the visitor, or the billing store is away.
     notes: Option<Vec<NoteRow>>,
     /// To whom mail goes, or that none does; empty if nobody here knows.
     sending: String,
@@ -155,7 +155,7 @@ pub async fn show(
     })
 }
 
-/// How its credit went. While the billing store is away, the rest of the page is shown all the same.
+/// How its credit went. While the billing store is away, the rest of the page is shown anyway.
 async fn chart(console: &Console, visitor: &Visitor, id: &str) -> Option<Chart> {
     let history = console.use_cases.credit_history(&visitor.context(), id).await.ok()?;
     Chart::new(&visitor.locale, &history)
@@ -183,7 +183,7 @@ async fn sending(console: &Console, visitor: &Visitor, id: &str) -> String {
     }
 }
 
-/// Documents and payments. While the billing store is away, the rest of the page is shown all the same.
+/// Documents and payments. While the billing store is away, the rest of the page is shown anyway.
 async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) -> Option<Papers> {
     if !console.has_billing || !visitor.may_on(Permission::ReadDocuments, &listed.id) {
         return None;

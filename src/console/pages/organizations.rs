@@ -20,7 +20,7 @@ use domain::account::{Mode, Status};
 use ledger::{AccountFilter, ListedAccount, NamePlace};
 use service::credit::Credit;
 use service::error::Error;
-use service::search::{AccountSearch, Cursor, Way};
+use service::search::{AccountSearch, Cursor, SearchMethod};
 
 /// How many rows a page has, and a file at most.
 const ROWS: usize = 50;
@@ -40,9 +40,9 @@ const ORDERS: [(&str, Order); 7] = [
     ("due-desc", Order { by: OrderBy::AmountDue, is_descending: true }),
 ];
 
-/// What is looked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     q: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -69,7 +69,7 @@ pub struct Wanted {
 #[template(path = "organizations.html")]
 struct Organizations {
     page: Page,
-    wanted: Wanted,
+    wanted: PageQuery,
     rows: Vec<Row>,
     /// The address of the next page; empty if there is none.
     next: String,
@@ -115,12 +115,12 @@ struct Row {
 
 struct Found {
     accounts: Vec<ListedAccount>,
-    way: Way,
+    way: SearchMethod,
     next: Option<Cursor>,
     position: String,
 }
 
-impl Wanted {
+impl PageQuery {
     fn search(&self) -> AccountSearch {
         let mode = match self.mode.as_str() {
             "prepaid" => Some(Mode::Prepaid),
@@ -143,9 +143,9 @@ impl Wanted {
 
     fn cursor(&self) -> Option<Cursor> {
         let way = match self.way.as_str() {
-            "parts" => Way::Parts,
-            "beginning" => Way::Beginning,
-            "ledger" => Way::Ledger,
+            "parts" => SearchMethod::Parts,
+            "beginning" => SearchMethod::Beginning,
+            "ledger" => SearchMethod::Ledger,
             _ => return None,
         };
         let key = match self.order().1.by {
@@ -157,9 +157,9 @@ impl Wanted {
 
     fn behind(&self, cursor: &Cursor) -> Self {
         let way = match cursor.way {
-            Way::Parts => "parts",
-            Way::Beginning => "beginning",
-            Way::Ledger => "ledger",
+            SearchMethod::Parts => "parts",
+            SearchMethod::Beginning => "beginning",
+            SearchMethod::Ledger => "ledger",
         };
         let key = match &cursor.after.key {
             Key::Name(name) => name.clone(),
@@ -200,7 +200,7 @@ impl Wanted {
 }
 
 /// Shows the page.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let found = find(&console, &visitor, &wanted, wanted.cursor(), ROWS).await?;
     let next = found.next.as_ref().map(|cursor| format!("{ORGANIZATIONS}?{}", wanted.behind(cursor).query())).unwrap_or_default();
     let no_order = ["", ""];
@@ -210,7 +210,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
         rows: found.accounts.into_iter().map(|account| Row::new(&visitor.locale, account)).collect(),
         next,
         file: format!("{ORGANIZATIONS}.csv?{}", wanted.at_start().query()),
-        finds_beginnings: found.way != Way::Parts && !wanted.q.trim().is_empty(),
+        finds_beginnings: found.way != SearchMethod::Parts && !wanted.q.trim().is_empty(),
         has_billing: console.has_billing,
         orders: ORDERS.iter().map(|(key, _)| (*key, visitor.locale.text(&format!("sort-{key}")), *key == wanted.order().0)).collect(),
         columns: vec![
@@ -228,7 +228,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
 }
 
 /// Finds accounts, a page of them.
-async fn find(console: &Console, visitor: &Visitor, wanted: &Wanted, mut after: Option<Cursor>, count: usize) -> Result<Found, Failure> {
+async fn find(console: &Console, visitor: &Visitor, wanted: &PageQuery, mut after: Option<Cursor>, count: usize) -> Result<Found, Failure> {
     let (context, search) = (visitor.context(), wanted.search());
     let use_cases = &console.use_cases;
     use_cases
@@ -246,8 +246,8 @@ async fn find(console: &Console, visitor: &Visitor, wanted: &Wanted, mut after: 
                 });
                 let page = use_cases.list_accounts(&context, "", &AccountFilter { mode, status, currency: None }, behind, count).await?;
                 let place = |NamePlace { folded_name, account }| Place { key: Key::Name(folded_name), account };
-                let next = page.next.map(|after| Cursor { way: Way::Ledger, after: place(after) });
-                return Ok(Found { accounts: page.accounts, way: Way::Ledger, next, position: String::new() });
+                let next = page.next.map(|after| Cursor { way: SearchMethod::Ledger, after: place(after) });
+                return Ok(Found { accounts: page.accounts, way: SearchMethod::Ledger, next, position: String::new() });
             }
             let (mut accounts, mut looked_at) = (Vec::new(), 0);
             loop {
@@ -296,7 +296,7 @@ pub fn path_of(id: &str) -> String {
 }
 
 /// Sends the list as CSV, for machines: amounts with a point, instants in UTC.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let (mut accounts, mut after) = (Vec::new(), None);
     loop {
         let found = find(&console, &visitor, &wanted, after, 500).await?;
@@ -333,7 +333,7 @@ mod tests {
         frame.user = "alice".to_owned();
         let page = Organizations {
             page: frame,
-            wanted: Wanted { credit: "owing".to_owned(), ..Wanted::default() },
+            wanted: PageQuery { credit: "owing".to_owned(), ..PageQuery::default() },
             rows: Vec::new(),
             next: "/next".to_owned(),
             file: String::new(),

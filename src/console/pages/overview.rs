@@ -43,7 +43,7 @@ struct OverviewPage {
     figures: Figures,
 }
 
-/// What is kept up to date.
+/// The figures that are updated live.
 #[derive(Template)]
 #[template(path = "overview_figures.html")]
 struct Figures {

@@ -1,4 +1,4 @@
-//! What is done with a payment: it is allocated to an invoice, taken off one, set free, or reversed.
+//! The actions on a payment: allocate it to an invoice, take it off one, set it free, or reverse it.
 
 use askama::Template;
 use axum::Extension;
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::acts::is_about_the_form;
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, FormRequest, Reader, Sign, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields, FormRequest, Sign};
 use crate::navigation::PAYMENTS;
 use crate::page::{Page, render};
 use crate::payment_act::{PaymentAct, path_of_payment};
@@ -23,7 +23,7 @@ use service::payments::AllocateByHand;
 
 /// The invoice that a link names.
 #[derive(Deserialize)]
-pub struct Of {
+pub struct PaymentActQuery {
     #[serde(default)]
     invoice: String,
 }
@@ -40,7 +40,7 @@ struct ActPage {
     facts: Vec<(&'static str, String)>,
     currency: String,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 }
 
@@ -50,7 +50,7 @@ pub async fn show(
     Extension(act): Extension<PaymentAct>,
     visitor: Visitor,
     Path((account, id)): Path<(String, String)>,
-    Query(Of { invoice }): Query<Of>,
+    Query(PaymentActQuery { invoice }): Query<PaymentActQuery>,
 ) -> Result<Response, Failure> {
     let fields = Fields::default().with("request", console.new_request()).with("invoice", invoice);
     form(&console, &visitor, act, (&account, &id), fields, Vec::new(), String::new()).await
@@ -62,7 +62,7 @@ async fn form(
     act: PaymentAct,
     (account, id): (&str, &str),
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 ) -> Result<Response, Failure> {
     visitor.require(act.permission(), account)?;
@@ -87,7 +87,7 @@ async fn form(
     })
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn act(
     State(console): State<Console>,
     Extension(act): Extension<PaymentAct>,
@@ -95,7 +95,7 @@ pub async fn act(
     Path((account, id)): Path<(String, String)>,
     fields: Fields,
 ) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.text("reason"));
     let amount = if act == PaymentAct::SetFree { None } else { reader.optional_amount("amount", Sign::Positive) };
     let invoice = if act.has_invoice() { reader.id("invoice") } else { String::new() };

@@ -19,7 +19,7 @@ use crate::page::{Page, render};
 use crate::payment_act::{PaymentAct, path_of_payment};
 use crate::visitor::Visitor;
 use access::Permission;
-use billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPlace};
+use billing::payments::{Payment, PaymentCursor, PaymentFilter, PaymentInFull};
 use domain::entry::EntryKind;
 use domain::money::{Units, format_units};
 use domain::time::UnixMillis;
@@ -30,9 +30,9 @@ use service::payments::PaymentPage;
 const ROWS: usize = 50;
 const MOST_IN_FILE: usize = 10_000;
 
-/// What is looked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     /// The month in which it was received: "2026-10".
     #[serde(default, skip_serializing_if = "String::is_empty")]
     month: String,
@@ -57,7 +57,7 @@ pub struct Wanted {
 #[template(path = "payments.html")]
 struct Payments {
     page: Page,
-    wanted: Wanted,
+    wanted: PageQuery,
     months: Vec<(String, String)>,
     rows: Vec<Row>,
     next: String,
@@ -100,7 +100,7 @@ struct Part {
     who: String,
 }
 
-impl Wanted {
+impl PageQuery {
     fn filter(&self, console: &Console) -> PaymentFilter {
         let said = |text: &str| Some(text.trim().to_owned()).filter(|text| !text.is_empty());
         let clock = console.use_cases.clock();
@@ -117,11 +117,11 @@ impl Wanted {
         }
     }
 
-    fn after(&self) -> Option<PaymentPlace> {
+    fn after(&self) -> Option<PaymentCursor> {
         Some((self.received?, self.place?))
     }
 
-    fn behind(&self, place: Option<PaymentPlace>) -> Self {
+    fn behind(&self, place: Option<PaymentCursor>) -> Self {
         Self { received: place.map(|place| place.0), place: place.map(|place| place.1), ..self.clone() }
     }
 
@@ -136,7 +136,7 @@ impl Wanted {
 }
 
 /// Shows the list.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let found = find(&console, &visitor, &wanted, wanted.after(), ROWS).await?;
     let (locale, clock) = (&visitor.locale, console.use_cases.clock());
     let next = found.next.map(|place| format!("{PAYMENTS}?{}", wanted.behind(Some(place)).query())).unwrap_or_default();
@@ -154,8 +154,8 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
 async fn find(
     console: &Console,
     visitor: &Visitor,
-    wanted: &Wanted,
-    after: Option<PaymentPlace>,
+    wanted: &PageQuery,
+    after: Option<PaymentCursor>,
     count: usize,
 ) -> Result<PaymentPage, Failure> {
     let (context, filter) = (visitor.context(), wanted.filter(console));
@@ -251,7 +251,7 @@ pub async fn receipt(
 }
 
 /// Sends the list as CSV, for machines.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let (mut payments, mut after) = (Vec::new(), None);
     loop {
         let page = find(&console, &visitor, &wanted, after, 500).await?;

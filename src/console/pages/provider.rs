@@ -6,21 +6,21 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::header::SET_COOKIE;
 use http::{HeaderMap, StatusCode};
 
-use super::arrival::{To, address_of, of_nobody, own_path, signed_in};
+use super::arrival::{ReturnTo, address_of, of_nobody, own_path, signed_in};
 use super::sign_in::problem_page;
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::{Console, session};
 use access::provider::{ProviderError, Returned};
 use platform::lanes::socket::Peer;
-use service::users::Way;
+use service::users::SignInMethod;
 use service::users::provided::Provided;
 
 /// Sends the browser to the provider.
 pub async fn begin(
     State(console): State<Console>,
     Extension(locale): Extension<Locale>,
-    Query(To { to, .. }): Query<To>,
+    Query(ReturnTo { to, .. }): Query<ReturnTo>,
 ) -> Result<Response, Failure> {
     let Some(provider) = &console.signing_in.provider else { return Err(Failure::not_found()) };
     let secret = access::key::secret().map_err(Failure::of_users)?;
@@ -35,7 +35,7 @@ pub async fn begin(
     }
 }
 
-/// Takes the browser back from the provider.
+/// Handles the return of the browser from the provider.
 pub async fn back(
     State(console): State<Console>,
     Extension(locale): Extension<Locale>,
@@ -54,7 +54,7 @@ pub async fn back(
             let (name, problem, value) = match provided {
                 Provided::SignedIn { name, secret, grants: (before, after) } => {
                     console.use_cases.tell_of_provided_user(&context, &name, before.as_deref(), &after);
-                    console.use_cases.tell_of_session(&context, &name, "signed_in", Way::Provider.name());
+                    console.use_cases.tell_of_session(&context, &name, "signed_in", SignInMethod::Provider.name());
                     tracing::info!(user = name, "signed in to the console at the identity provider");
                     return Ok(over(&console, signed_in(&console, &secret, &to)));
                 }

@@ -28,9 +28,9 @@ const MOST: usize = 5_000;
 /// What stands in the columns: what is due in all; and what it is made of: not due yet, by age, on no invoice yet, paid and not allocated.
 const COLUMNS: usize = 8;
 
-/// What is looked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     currency: String,
     /// Which page it is, from zero.
@@ -43,7 +43,7 @@ pub struct Wanted {
 #[template(path = "receivables.html")]
 struct Receivables {
     page: Page,
-    wanted: Wanted,
+    wanted: PageQuery,
     currencies: Vec<String>,
     /// What each currency sums up to: the currency, and the columns.
     totals: Vec<(String, [Amount; COLUMNS])>,
@@ -104,7 +104,7 @@ async fn read(console: &Console, visitor: &Visitor) -> Result<ReceivablesPage, F
 }
 
 /// Shows the page.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let now = console.use_cases.clock().now();
     let ReceivablesPage { receivables, next_after, position } = read(&console, &visitor).await?;
     let locale = &visitor.locale;
@@ -113,7 +113,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
     let is_shown = |of: &&AccountReceivables| wanted.currency.is_empty() || of.currency == wanted.currency;
     let shown: Vec<_> = receivables.iter().filter(is_shown).collect();
     let rows = shown.iter().skip(wanted.page.saturating_mul(ROWS)).take(ROWS).map(|of| Row::new(locale, of)).collect();
-    let following = Wanted { page: wanted.page.saturating_add(1), ..wanted.clone() };
+    let following = PageQuery { page: wanted.page.saturating_add(1), ..wanted.clone() };
     let has_next = shown.len() > following.page.saturating_mul(ROWS);
     render(&Receivables {
         page: Page::new(&visitor, RECEIVABLES, locale.text("receivables")),
@@ -167,7 +167,7 @@ impl Row {
 }
 
 /// Sends the list as CSV, for machines.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let page = read(&console, &visitor).await?;
     let header = [
         "account",

@@ -12,29 +12,29 @@ use qrcode::render::svg;
 use super::you::{Done, check_password};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::navigation::SECOND_FACTOR;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
-use service::users::Way;
-use service::users::second_factor::{Offer, Proof, SecondFactor};
+use service::users::SignInMethod;
+use service::users::second_factor::{Enrollment, SecondFactor, UsedFactor};
 
-/// How few recovery codes are worth a word.
+/// From how few recovery codes on the page warns.
 const FEW: u64 = 3;
 
 #[derive(Template)]
 #[template(path = "second_factor.html")]
-struct Shown {
+struct SecondFactorPage {
     page: Page,
     factor: SecondFactor,
-    offer: Option<Shape>,
+    offer: Option<EnrollmentView>,
     has_password: bool,
     is_required: bool,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
 }
 
 /// What an authenticator needs, as it is shown.
-struct Shape {
+struct EnrollmentView {
     /// The QR code, as a picture.
     picture: String,
     /// The secret, in groups.
@@ -48,7 +48,7 @@ struct RecoveryCodes {
     codes: Vec<String>,
 }
 
-impl Shown {
+impl SecondFactorPage {
     fn is_off(&self) -> bool {
         self.factor == SecondFactor::Off
     }
@@ -70,8 +70,8 @@ impl Shown {
     }
 }
 
-impl Shape {
-    fn of(offer: &Offer) -> Option<Self> {
+impl EnrollmentView {
+    fn of(offer: &Enrollment) -> Option<Self> {
         let code = QrCode::new(&offer.url).ok()?;
         let drawn = code.render::<svg::Color>().min_dimensions(220, 220).build();
         let secret = offer.secret.as_bytes().chunks(4).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
@@ -84,9 +84,9 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(Done {
     page(&console, &visitor, &done, Vec::new()).await
 }
 
-async fn page(console: &Console, visitor: &Visitor, done: &str, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+async fn page(console: &Console, visitor: &Visitor, done: &str, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     // What a provider asks for besides a password is its own matter.
-    if visitor.way == Way::Provider {
+    if visitor.way == SignInMethod::Provider {
         return Err(Failure::not_found());
     }
     let name = &visitor.principal.name;
@@ -97,9 +97,9 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, wrong: Vec<Wrong
     };
     let has_password = console.users.password_of(name).await.map_err(Failure::of_users)?.is_some();
     let page = Page::new(visitor, "/you", visitor.locale.text("second-factor")).after(done);
-    let (offer, is_required) = (offer.as_ref().and_then(Shape::of), console.signing_in.requires_second_factor);
+    let (offer, is_required) = (offer.as_ref().and_then(EnrollmentView::of), console.signing_in.requires_second_factor);
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    Ok((status, render(&Shown { page, factor, offer, has_password, is_required, wrong })?).into_response())
+    Ok((status, render(&SecondFactorPage { page, factor, offer, has_password, is_required, wrong })?).into_response())
 }
 
 /// Changes it, by what the address says.
@@ -110,7 +110,7 @@ pub async fn change(
     fields: Fields,
 ) -> Result<Response, Failure> {
     match what.as_str() {
-        _ if visitor.way == Way::Provider => Err(Failure::not_found()),
+        _ if visitor.way == SignInMethod::Provider => Err(Failure::not_found()),
         "begin" => begin(&console, &visitor, &fields).await,
         "confirm" => confirm(&console, &visitor, &fields).await,
         "codes" => renew(&console, &visitor, &fields).await,
@@ -125,7 +125,7 @@ fn led(done: &str) -> Response {
 
 /// Makes a secret. A session that was stolen must not be able to lock its user out.
 async fn begin(console: &Console, visitor: &Visitor, fields: &Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(fields, &visitor.locale);
+    let mut reader = FieldReader::new(fields, &visitor.locale);
     check_password(console, visitor, &mut reader, fields.get("old")).await?;
     if let Err(wrong) = reader.finish() {
         return page(console, visitor, "", wrong).await;
@@ -179,11 +179,11 @@ async fn switch_off(console: &Console, visitor: &Visitor, fields: &Fields) -> Re
     }
 }
 
-/// Takes a code, or a recovery code.
-async fn prove(console: &Console, visitor: &Visitor, fields: &Fields) -> Result<Result<Proof, Vec<Wrong>>, Failure> {
+/// Handles a submitted code, or a recovery code.
+async fn prove(console: &Console, visitor: &Visitor, fields: &Fields) -> Result<Result<UsedFactor, Vec<FieldError>>, Failure> {
     let name = &visitor.principal.name;
     let proved = limited(console, visitor, console.users.prove(name, fields.get("code"))).await?;
-    if proved == Ok(Proof::RecoveryCode) {
+    if proved == Ok(UsedFactor::RecoveryCode) {
         console.use_cases.tell_of_session(&visitor.context(), name, "recovery_code_used", "second factor");
     }
     Ok(proved)
@@ -194,9 +194,9 @@ async fn limited<T>(
     console: &Console,
     visitor: &Visitor,
     attempt: impl Future<Output = anyhow::Result<Option<T>>>,
-) -> Result<Result<T, Vec<Wrong>>, Failure> {
+) -> Result<Result<T, Vec<FieldError>>, Failure> {
     let (name, address) = (&visitor.principal.name, visitor.at());
-    let wrong = |key| Ok(Err(vec![Wrong { field: "code", text: visitor.locale.text(key) }]));
+    let wrong = |key| Ok(Err(vec![FieldError { field: "code", text: visitor.locale.text(key) }]));
     if console.attempts.wait(name, address).is_some() {
         return wrong("sign-in-wait");
     }

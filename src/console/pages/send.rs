@@ -12,13 +12,13 @@ use super::invoices::{change_of, path_of_document, title_of};
 use super::mails::{Row, few, path_to_send};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::navigation::INVOICES;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::sending::MailKind;
-use billing::sending::look::MailFilter;
+use billing::sending::mail_queries::MailFilter;
 use billing::sending::settings::{MOST_RECIPIENTS, is_address};
 use billing::{DocumentState, StoredDocument, name_of};
 use service::error::Error;
@@ -27,9 +27,9 @@ use service::sending::{MailQuery, SendByHand};
 /// How many of its mails are shown.
 const FEW: usize = 20;
 
-/// What is to be sent.
+/// The query string of the page: an invoice, or a reminder.
 #[derive(Deserialize)]
-pub struct What {
+pub struct SendQuery {
     /// Not empty: a reminder.
     #[serde(default)]
     remind: String,
@@ -48,7 +48,7 @@ struct Send {
     known: String,
     mails: Vec<Row>,
     fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 }
 
@@ -57,7 +57,7 @@ pub async fn show(
     State(console): State<Console>,
     visitor: Visitor,
     Path(name): Path<String>,
-    Query(What { remind }): Query<What>,
+    Query(SendQuery { remind }): Query<SendQuery>,
 ) -> Result<Response, Failure> {
     let stored = issued(&console, &visitor, &name).await?;
     let fields = Fields::default().with("request", console.new_request()).with("remind", remind);
@@ -82,7 +82,7 @@ async fn form(
     visitor: &Visitor,
     stored: &StoredDocument,
     mut fields: Fields,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
     refused: String,
 ) -> Result<Response, Failure> {
     let (context, locale) = (visitor.context(), &visitor.locale);
@@ -116,10 +116,10 @@ async fn form(
     })
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn send(State(console): State<Console>, visitor: Visitor, Path(name): Path<String>, fields: Fields) -> Result<Response, Failure> {
     let stored = issued(&console, &visitor, &name).await?;
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.optional_text("reason"));
     let recipients = reader.lines("recipients", MOST_RECIPIENTS, 200);
     if !recipients.iter().all(|address| is_address(address)) {

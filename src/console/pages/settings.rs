@@ -20,7 +20,7 @@ use super::acts::is_about_the_form;
 use super::invoices::change_of;
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::navigation::{APPROVAL_FIGURES, ISSUER, ISSUING, ITEMS, KEYS, RETENTION, SENDING, TAX, TEMPLATES, USERS};
 use crate::visitor::Visitor;
 use billing::change::Change;
@@ -28,9 +28,9 @@ use service::error::{Error, Kind};
 
 /// A form: what is in it, and what is wrong with it.
 pub struct Form {
-    /// What is in it.
+    /// Its content.
     pub fields: Fields,
-    pub wrong: Vec<Wrong>,
+    pub wrong: Vec<FieldError>,
     /// Why it was refused; empty if it was not.
     pub refused: String,
 }
@@ -96,8 +96,8 @@ impl Form {
     }
 }
 
-/// Who changes a setting, and why, as a form says it.
-fn change(console: &Console, visitor: &Visitor, reader: &mut Reader) -> Change {
+/// The actor and the reason of a change of settings, from a form.
+fn change(console: &Console, visitor: &Visitor, reader: &mut FieldReader) -> Change {
     let (request, reason) = (reader.request(), reader.text("reason"));
     change_of(console, visitor, request, reason)
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use http::StatusCode;
 use http::header::RETRY_AFTER;
 
-use super::arrival::{To, address_of, of_nobody, own_path, signed_in};
+use super::arrival::{ReturnTo, address_of, of_nobody, own_path, signed_in};
 use super::code;
 use crate::failure::Failure;
 use crate::fields::Fields;
@@ -17,7 +17,7 @@ use crate::passwords::LONGEST;
 use crate::visitor::Visitor;
 use crate::{Console, SigningIn};
 use platform::lanes::socket::Peer;
-use service::users::{Begun, Way};
+use service::users::{SignInMethod, SignInProgress};
 
 /// The page.
 #[derive(Template)]
@@ -43,7 +43,7 @@ pub async fn show(
     State(console): State<Console>,
     Extension(locale): Extension<Locale>,
     visitor: Option<Extension<Visitor>>,
-    Query(To { to, left }): Query<To>,
+    Query(ReturnTo { to, left }): Query<ReturnTo>,
 ) -> Result<Response, Failure> {
     if visitor.is_some() {
         return Ok(Redirect::to(own_path(&to)).into_response());
@@ -83,7 +83,7 @@ pub(super) fn problem_page(console: &Console, locale: &Locale, status: StatusCod
     Ok((status, page).into_response())
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn by_password(
     State(console): State<Console>,
     Extension(locale): Extension<Locale>,
@@ -113,17 +113,17 @@ pub async fn by_password(
             refused(StatusCode::FORBIDDEN, "sign-in-wrong")
         }
         Some(true) => {
-            let secret = match console.users.begin(&name, Way::Password).await.map_err(Failure::of_users)? {
-                Begun::Session(secret) => secret,
+            let secret = match console.users.begin(&name, SignInMethod::Password).await.map_err(Failure::of_users)? {
+                SignInProgress::Session(secret) => secret,
                 // The failures stay: who knows the password must not be able to guess codes.
-                Begun::AwaitsCode(secret) => {
+                SignInProgress::AwaitsCode(secret) => {
                     console.attempts.take_back(&name, address);
                     return Ok(code::ask(&console, &secret, &to));
                 }
             };
             console.attempts.forgive(&name, address);
             tracing::info!(user = name, %address, "signed in to the console");
-            console.use_cases.tell_of_session(&of_nobody(Some(address)), &name, "signed_in", Way::Password.name());
+            console.use_cases.tell_of_session(&of_nobody(Some(address)), &name, "signed_in", SignInMethod::Password.name());
             Ok(signed_in(&console, &secret, &to))
         }
     }
@@ -159,9 +159,9 @@ pub async fn by_link(
 ) -> Result<Response, Failure> {
     let address = peer.map(|Extension(peer)| peer.address.ip());
     match console.users.sign_in_by_link(&secret).await.map_err(Failure::of_users)? {
-        Some((_, Begun::AwaitsCode(secret))) => Ok(code::ask(&console, &secret, "/")),
-        Some((name, Begun::Session(secret))) => {
-            console.use_cases.tell_of_session(&of_nobody(address), &name, "signed_in", Way::Link.name());
+        Some((_, SignInProgress::AwaitsCode(secret))) => Ok(code::ask(&console, &secret, "/")),
+        Some((name, SignInProgress::Session(secret))) => {
+            console.use_cases.tell_of_session(&of_nobody(address), &name, "signed_in", SignInMethod::Link.name());
             Ok(signed_in(&console, &secret, "/"))
         }
         None => {

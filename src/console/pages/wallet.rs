@@ -73,7 +73,7 @@ impl Wallet {
     }
 }
 
-/// What there is, by what became of it: of balance and limit, first what is used, then what is left of each.
+/// The parts of the bar, by use: of balance and limit, first what is used, then what is left of each.
 fn parts(credit: &Credit, money: impl Fn(Units) -> String) -> Vec<Part> {
     let own = credit.balance.or_zero();
     let debt = if credit.mode == Mode::Prepaid { credit.balance.saturating_neg().or_zero() } else { Units::ZERO };

@@ -9,20 +9,20 @@ use serde::Deserialize;
 
 use super::arrival::own_path;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Wrong};
+use crate::fields::{FieldError, FieldReader, Fields};
 use crate::page::{Page, render};
 use crate::passwords::{LONGEST, SHORTEST};
 use crate::texts::Language;
 use crate::visitor::Visitor;
 use crate::{Console, SigningIn, session};
 use access::Accounts;
-use service::users::Way;
+use service::users::SignInMethod;
 use service::users::second_factor::SecondFactor;
 
 /// The page.
 #[derive(Template)]
 #[template(path = "you.html")]
-struct You {
+struct ProfilePage {
     page: Page,
     has_password: bool,
     has_second_factor: bool,
@@ -32,7 +32,7 @@ struct You {
     /// What the visitor may do, and on which accounts; empty for all.
     grants: Vec<(String, String)>,
     shortest: usize,
-    wrong: Vec<Wrong>,
+    wrong: Vec<FieldError>,
 }
 
 #[derive(Deserialize)]
@@ -47,13 +47,13 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(Done {
     page(&console, &visitor, &done, Vec::new()).await
 }
 
-async fn page(console: &Console, visitor: &Visitor, done: &str, wrong: Vec<Wrong>) -> Result<Response, Failure> {
+async fn page(console: &Console, visitor: &Visitor, done: &str, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let name = &visitor.principal.name;
     let has_password = console.users.password_of(name).await.map_err(Failure::of_users)?.is_some();
     let factor = console.users.second_factor(name).await.map_err(Failure::of_users)?;
     let has_second_factor = matches!(factor, SecondFactor::On { .. });
     let SigningIn { provider, only_provider, .. } = &console.signing_in;
-    let provider = provider.as_ref().filter(|_| visitor.way == Way::Provider).map(|provider| provider.host()).unwrap_or_default();
+    let provider = provider.as_ref().filter(|_| visitor.way == SignInMethod::Provider).map(|provider| provider.host()).unwrap_or_default();
     let takes_passwords = provider.is_empty() && !only_provider;
     let grants = visitor.principal.grants.iter().map(|grant| {
         let accounts = match &grant.accounts {
@@ -63,11 +63,11 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, wrong: Vec<Wrong
         (grant.permissions.to_string(), accounts)
     });
     let (grants, page) = (grants.collect(), Page::new(visitor, "/you", name.as_str()).after(done));
-    render(&You { page, has_password, has_second_factor, provider, takes_passwords, grants, shortest: SHORTEST, wrong })
+    render(&ProfilePage { page, has_password, has_second_factor, provider, takes_passwords, grants, shortest: SHORTEST, wrong })
 }
 
 /// Refuses a password that is not the visitor's, if there is one.
-pub async fn check_password(console: &Console, visitor: &Visitor, reader: &mut Reader<'_>, old: &str) -> Result<(), Failure> {
+pub async fn check_password(console: &Console, visitor: &Visitor, reader: &mut FieldReader<'_>, old: &str) -> Result<(), Failure> {
     let name = &visitor.principal.name;
     let Some(hash) = console.users.password_of(name).await.map_err(Failure::of_users)? else { return Ok(()) };
     // A session that was stolen must not be able to guess the password.
@@ -91,10 +91,10 @@ pub async fn check_password(console: &Console, visitor: &Visitor, reader: &mut R
 /// Sets the password. All sessions of the user end but a new one, which is this browser's.
 pub async fn set_password(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
     let name = &visitor.principal.name;
-    if visitor.way == Way::Provider || console.signing_in.only_provider {
+    if visitor.way == SignInMethod::Provider || console.signing_in.only_provider {
         return Err(Failure::without_passwords());
     }
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     check_password(&console, &visitor, &mut reader, fields.get("old")).await?;
     let new = fields.get("new");
     if new.chars().count() < SHORTEST || new.len() > LONGEST {
@@ -107,7 +107,7 @@ pub async fn set_password(State(console): State<Console>, visitor: Visitor, fiel
         return Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&console, &visitor, "", wrong).await?).into_response());
     }
     let Some(hash) = console.passwords.hash(new).await.map_err(Failure::of_users)? else {
-        let wrong = vec![Wrong { field: "new", text: visitor.locale.text("sign-in-busy") }];
+        let wrong = vec![FieldError { field: "new", text: visitor.locale.text("sign-in-busy") }];
         return Ok((StatusCode::SERVICE_UNAVAILABLE, page(&console, &visitor, "", wrong).await?).into_response());
     };
     console.users.set_password(name, &hash).await.map_err(Failure::of_users)?;
@@ -140,9 +140,9 @@ pub async fn sign_out_everywhere(State(console): State<Console>, visitor: Visito
     Ok(signed_out(&console, visitor.way))
 }
 
-fn signed_out(console: &Console, way: Way) -> Response {
+fn signed_out(console: &Console, way: SignInMethod) -> Response {
     // A form's answer must not lead to another site; the page offers the link.
-    let to = if way == Way::Provider { "/sign-in?left=provider" } else { "/sign-in" };
+    let to = if way == SignInMethod::Provider { "/sign-in?left=provider" } else { "/sign-in" };
     let mut response = Redirect::to(to).into_response();
     response.headers_mut().extend(session::forgotten(&console.site).map(|cookie| (SET_COOKIE, cookie)));
     response

@@ -71,7 +71,7 @@ async fn serve(listener: TcpListener, at: At, reply: Option<&'static str>) {
 }
 
 /// What comes of a mail of that size, with such a server, and whether it was said before that the server may have it.
-async fn tried(at: At, reply: Option<&'static str>, bytes: usize) -> (Result<Ended, String>, bool) {
+async fn tried(at: At, reply: Option<&'static str>, bytes: usize) -> (Result<DeliveryOutcome, String>, bool) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = tokio::spawn(serve(listener, at, reply));
@@ -98,7 +98,7 @@ async fn tried(at: At, reply: Option<&'static str>, bytes: usize) -> (Result<End
 #[tokio::test]
 async fn a_mail_is_taken_by_the_reply_to_its_end() {
     let (ended, has_begun) = tried(At::Nowhere, None, 1_700).await;
-    assert_eq!(ended, Ok(Ended::Taken("250 taken".to_owned())));
+    assert_eq!(ended, Ok(DeliveryOutcome::Taken("250 taken".to_owned())));
     assert!(has_begun);
 }
 
@@ -109,30 +109,30 @@ async fn where_a_connection_ends_before_the_mail_does_it_is_tried_again() {
     }
     for at in [At::Mail, At::Rcpt, At::Data] {
         let (ended, has_begun) = tried(at, None, 1_700).await;
-        assert!(matches!(ended, Ok(Ended::Later(_) | Ended::Trouble(_))), "{at:?}: {ended:?}");
+        assert!(matches!(ended, Ok(DeliveryOutcome::Later(_) | DeliveryOutcome::Trouble(_))), "{at:?}: {ended:?}");
         assert!(!has_begun, "{at:?}");
     }
     // More than any buffer on the way takes.
     let (ended, has_begun) = tried(At::Body, None, 50_000_000).await;
-    assert!(matches!(ended, Ok(Ended::Later(_))), "{ended:?}");
+    assert!(matches!(ended, Ok(DeliveryOutcome::Later(_))), "{ended:?}");
     assert!(has_begun);
 }
 
 #[tokio::test]
 async fn where_a_connection_ends_behind_the_mail_without_a_reply_nobody_knows() {
     let (ended, _) = tried(At::End, None, 1_700).await;
-    assert!(matches!(ended, Ok(Ended::Unknown(_))), "{ended:?}");
+    assert!(matches!(ended, Ok(DeliveryOutcome::Unknown(_))), "{ended:?}");
 }
 
 #[tokio::test]
 async fn what_the_server_replies_decides_whether_it_is_tried_again() {
     for at in [At::Rcpt, At::Data, At::End] {
         let (ended, _) = tried(at, Some("451 4.3.0 not now"), 1_700).await;
-        assert!(matches!(&ended, Ok(Ended::Later(reply)) if reply.contains("451")), "{at:?}: {ended:?}");
+        assert!(matches!(&ended, Ok(DeliveryOutcome::Later(reply)) if reply.contains("451")), "{at:?}: {ended:?}");
         let (ended, _) = tried(at, Some("550 5.1.1 never"), 1_700).await;
-        assert!(matches!(&ended, Ok(Ended::Refused(reply)) if reply.contains("never")), "{at:?}: {ended:?}");
+        assert!(matches!(&ended, Ok(DeliveryOutcome::Refused(reply)) if reply.contains("never")), "{at:?}: {ended:?}");
     }
     // What it says of the sender is about all mail, not about this one.
     let (ended, _) = tried(At::Mail, Some("550 5.7.1 not from you"), 1_700).await;
-    assert!(matches!(ended, Ok(Ended::Trouble(_))), "{ended:?}");
+    assert!(matches!(ended, Ok(DeliveryOutcome::Trouble(_))), "{ended:?}");
 }

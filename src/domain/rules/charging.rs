@@ -1,4 +1,4 @@
-//! What a transaction asks: authorize, debit, release.
+//! Rules of transactions: authorize, debit, release.
 
 use super::{Decided, MAX_OPEN_RESERVATIONS, ReservationChange, ReservationEnd, Transition, both};
 use crate::account::{Mode, Reservation, Status};
@@ -9,14 +9,14 @@ use crate::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
 use crate::time::{Millis, UnixMillis};
 
 /// An amount to reserve, in units.
-struct Wanted {
+struct UnitsToReserve {
     amount: Units,
     minimum: Option<Units>,
     report_after: Millis,
     expires_after: Millis,
 }
 
-impl Wanted {
+impl UnitsToReserve {
     fn of(reserve: &Reserve, transition: &Transition<'_>) -> Result<Self, Refusal> {
         let minimum = reserve.minimum.map(|minimum| transition.units(minimum)).transpose();
         let (amount, minimum) = both(transition.units(reserve.amount), minimum)?;
@@ -36,7 +36,7 @@ impl Wanted {
 
 /// Sets an amount aside under the command's own name.
 pub(super) fn authorize(mut transition: Transition<'_>, reserve: &Reserve) -> Result<Decided, Refusal> {
-    let wanted = Wanted::of(reserve, &transition)?;
+    let wanted = UnitsToReserve::of(reserve, &transition)?;
     transition.refuse_closed()?;
     transition.refuse_suspended()?;
     if transition.account.open_reservations >= MAX_OPEN_RESERVATIONS {
@@ -81,7 +81,7 @@ fn gone(transition: &Transition<'_>) -> Refusal {
 /// Charges, directly or against a reservation.
 pub(super) fn debit(mut transition: Transition<'_>, debit: &Debit) -> Result<Decided, Refusal> {
     let wanted = match &debit.then {
-        RemainderPolicy::Reserve(reserve) => Some(Wanted::of(reserve, &transition)),
+        RemainderPolicy::Reserve(reserve) => Some(UnitsToReserve::of(reserve, &transition)),
         RemainderPolicy::Settle | RemainderPolicy::Keep => None,
     };
     let (amount, wanted) = both(transition.units(debit.amount), wanted.transpose())?;
@@ -168,7 +168,7 @@ fn charge(transition: &mut Transition<'_>, reservation: Option<Units>, data: Ent
 }
 
 /// Reserves anew after a report, under the same name: it replaces, never adds. The report stands whatever comes of it.
-fn reserve_again(transition: &mut Transition<'_>, wanted: &Wanted) -> Result<Result<Grant, ReserveVerdict>, Refusal> {
+fn reserve_again(transition: &mut Transition<'_>, wanted: &UnitsToReserve) -> Result<Result<Grant, ReserveVerdict>, Refusal> {
     if transition.account.status == Status::Suspended {
         return Ok(Err(ReserveVerdict::Suspended));
     }
@@ -186,7 +186,7 @@ fn reserve_again(transition: &mut Transition<'_>, wanted: &Wanted) -> Result<Res
     }
 }
 
-/// Gives a reservation back.
+/// Releases a reservation.
 pub(super) fn release(mut transition: Transition<'_>) -> Result<Decided, Refusal> {
     transition.refuse_closed()?;
     let Some(open) = transition.loaded.reservation else { return Err(gone(&transition)) };

@@ -11,7 +11,7 @@ use crate::money::{Units, round_half_up};
 use crate::outcome::{Refusal, Verdict};
 use crate::time::UnixMillis;
 
-/// Of what a sum is kept.
+/// The key of a sum of refunds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum RefundKey {
     /// A charge, a payment or a write-off: the partition's sequence of its entry.
@@ -34,11 +34,11 @@ pub struct Refunded {
 }
 
 /// Whether an entry of a kind is meant.
-pub type IsWanted = fn(EntryKind) -> bool;
+pub type KindPredicate = fn(EntryKind) -> bool;
 
 /// Which kinds of entry a command can give back; `None` if it gives nothing back.
 #[must_use]
-pub fn originals_of(action: &Action) -> Option<(&Reversal, IsWanted)> {
+pub fn originals_of(action: &Action) -> Option<(&Reversal, KindPredicate)> {
     match action {
         Action::Refund(reversal) => Some((reversal, EntryKind::is_charge)),
         Action::ReversePayment(reversal) => Some((reversal, EntryKind::is_payment)),
@@ -56,7 +56,7 @@ pub fn refund_keys(command: &Command, original: Option<&IdempotencyRecord>) -> [
 }
 
 /// What is known of the original: it is remembered, or was looked up.
-fn facts(reversal: &Reversal, original: Option<&IdempotencyRecord>, is_wanted: IsWanted) -> Result<OriginalEntry, Refusal> {
+fn facts(reversal: &Reversal, original: Option<&IdempotencyRecord>, is_wanted: KindPredicate) -> Result<OriginalEntry, Refusal> {
     let looked_up = reversal.facts.filter(|facts| is_wanted(facts.kind)).ok_or(Refusal::OriginalNeeded);
     let Some(IdempotencyRecord { decision, .. }) = original else { return looked_up };
     let (kind, bill) = match (decision.verdict, decision.kind, decision.charged) {
@@ -75,8 +75,8 @@ fn facts(reversal: &Reversal, original: Option<&IdempotencyRecord>, is_wanted: I
     Ok(OriginalEntry { sequence, kind, amount, bill, given_back: Units::ZERO, known_until: sequence })
 }
 
-/// What is given back now.
-struct Undoing {
+/// A reversal being worked out.
+struct PendingReversal {
     facts: OriginalEntry,
     /// What was given back before.
     before: Units,
@@ -84,7 +84,7 @@ struct Undoing {
     amount: Units,
 }
 
-impl Undoing {
+impl PendingReversal {
     fn of(transition: &Transition<'_>) -> Result<Self, Refusal> {
         let (reversal, is_wanted) = originals_of(&transition.command.action).ok_or(Refusal::ChargeNotFound)?;
         let asked = reversal.amount.map(|amount| transition.units(amount)).transpose()?;
@@ -157,8 +157,8 @@ fn bill_sums(transition: &Transition<'_>, facts: &OriginalEntry, reversal: &Reve
 /// charge; what is credited of a charge that was billed is the growth of `total - round_half_up(billed - refunded)` of its bill: in minor
 /// units, and in all exactly what the bill comes to.
 pub(super) fn refund(transition: Transition<'_>, reversal: &Reversal) -> Result<Decided, Refusal> {
-    let undoing = Undoing::of(&transition)?;
-    let Undoing { facts, before, amount } = undoing;
+    let undoing = PendingReversal::of(&transition)?;
+    let PendingReversal { facts, before, amount } = undoing;
     if facts.kind == EntryKind::ChargedUnbilled && facts.bill == transition.account.open_bill {
         let data = EntryData::Refunded { to: RefundedTo::Unbilled, amount, given_back: undoing.given_back(amount, None) };
         return undoing.accept(transition, data, None);
@@ -179,7 +179,7 @@ pub(super) fn refund(transition: Transition<'_>, reversal: &Reversal) -> Result<
 
 /// Takes back a payment that bounced or was charged back, or a write-off; the balance may fall below zero.
 pub(super) fn reverse(transition: Transition<'_>, data: fn(Units, GivenBack) -> EntryData) -> Result<Decided, Refusal> {
-    let undoing = Undoing::of(&transition)?;
+    let undoing = PendingReversal::of(&transition)?;
     let data = data(undoing.amount, undoing.given_back(undoing.amount, None));
     undoing.accept(transition, data, None)
 }

@@ -1,4 +1,4 @@
-//! What an operator does: open, change, fund, limit, convert, suspend and close an account.
+//! Rules of operators' commands: open, change, fund, limit, convert, suspend and close an account.
 
 use super::{Decided, Fingerprint, LoadedState, StepTime, Transition, both};
 use crate::account::{Account, ERASED_NAME, Mode, Profile, Status};
@@ -144,7 +144,7 @@ pub(super) fn record_payment(transition: Transition<'_>, amount: DecimalAmount) 
     move_balance(transition, EntryData::PaymentRecorded { amount })
 }
 
-/// Gives up a debt: an amount of it, or all that is due, to the last decimal; never more.
+/// Writes off debt: an amount of it, or all that is due, to the last decimal; never more.
 pub(super) fn write_off(transition: Transition<'_>, amount: Option<DecimalAmount>) -> Result<Decided, Refusal> {
     let asked = amount.map(|amount| transition.minor_units(amount)).transpose()?;
     transition.refuse_closed()?;
@@ -185,13 +185,13 @@ fn move_balance(mut transition: Transition<'_>, data: EntryData) -> Result<Decid
     Ok(transition.accept(decision))
 }
 
-/// Lets nothing new happen.
+/// Suspends an account.
 pub(super) fn suspend(transition: Transition<'_>) -> Result<Decided, Refusal> {
     transition.refuse_closed()?;
     set_status(transition, Status::Suspended, EntryData::Suspended)
 }
 
-/// Lets it happen again.
+/// Resumes a suspended account.
 pub(super) fn resume(transition: Transition<'_>) -> Result<Decided, Refusal> {
     transition.refuse_closed()?;
     set_status(transition, Status::Active, EntryData::Resumed)
@@ -213,7 +213,7 @@ pub(super) fn close(mut transition: Transition<'_>) -> Result<Decided, Refusal> 
     set_status(transition, Status::Closed, EntryData::Closed)
 }
 
-/// Lets a closed account be used again.
+/// Reopens a closed account.
 pub(super) fn reopen(transition: Transition<'_>) -> Result<Decided, Refusal> {
     transition.refuse_not_closed()?;
     set_status(transition, Status::Active, EntryData::Reopened)

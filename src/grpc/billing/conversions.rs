@@ -1,4 +1,4 @@
-//! `BatchConvert`: the request read, and what became of each account as a message.
+//! `BatchConvert`: reads the request, and writes the outcome for each account as a message.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::domain::command::Metadata;
 use crate::grpc::v1::batch_convert_request::{Accounts, Limit as AskedLimit};
 use crate::grpc::v1::batch_convert_response::Outcome;
 use crate::grpc::wire::charging::needed_mode;
-use crate::grpc::wire::reader::{Reader, Sign};
+use crate::grpc::wire::reader::{FieldReader, Sign};
 use crate::grpc::wire::render::{mode, money};
 use crate::grpc::{page_token, status, v1};
 use crate::ledger::NamePlace;
@@ -80,7 +80,7 @@ fn name_place(text: &str) -> Option<NamePlace> {
     Some(NamePlace { folded_name: folded_name.to_owned(), account: account.to_owned() })
 }
 
-fn read(reader: &mut Reader, request: v1::BatchConvertRequest) -> (Plan, Selection) {
+fn read(reader: &mut FieldReader, request: v1::BatchConvertRequest) -> (Plan, Selection) {
     let batch_id = reader.request_id("batch_id", request.batch_id);
     if batch_id.len() > 100 {
         reader.refuse("batch_id", "must be at most 100 characters");
@@ -125,7 +125,7 @@ fn read(reader: &mut Reader, request: v1::BatchConvertRequest) -> (Plan, Selecti
     (plan, source)
 }
 
-fn read_currency(reader: &mut Reader, field: &str, code: &str) -> Option<Currency> {
+fn read_currency(reader: &mut FieldReader, field: &str, code: &str) -> Option<Currency> {
     if code.is_empty() {
         return None;
     }
@@ -137,9 +137,9 @@ fn read_currency(reader: &mut Reader, field: &str, code: &str) -> Option<Currenc
 }
 
 /// An amount with a currency of its own: accounts of a list may differ in theirs.
-fn wanted(reader: &mut Reader, field: &str, money: v1::Money) -> Option<Limit> {
+fn wanted(reader: &mut FieldReader, field: &str, money: v1::Money) -> Option<Limit> {
     let currency = read_currency(reader, &format!("{field}.currency_code"), &money.currency_code);
-    let mut own = Reader::new(reader.now());
+    let mut own = FieldReader::new(reader.now());
     let amount = own.optional_amount("limit", Some(v1::Money { currency_code: String::new(), ..money }), Sign::NotNegative);
     match own.finish(amount) {
         Ok(amount) => Some(Limit { amount: amount?, currency }),
@@ -150,7 +150,7 @@ fn wanted(reader: &mut Reader, field: &str, money: v1::Money) -> Option<Limit> {
     }
 }
 
-fn read_list(reader: &mut Reader, accounts: Vec<v1::BatchAccount>) -> Vec<(String, Option<Limit>)> {
+fn read_list(reader: &mut FieldReader, accounts: Vec<v1::BatchAccount>) -> Vec<(String, Option<Limit>)> {
     if accounts.is_empty() || accounts.len() > MOST_LISTED {
         reader.refuse("list.accounts", format!("must be 1 to {MOST_LISTED}"));
         return Vec::new();
@@ -158,7 +158,7 @@ fn read_list(reader: &mut Reader, accounts: Vec<v1::BatchAccount>) -> Vec<(Strin
     let mut seen = BTreeSet::new();
     let mut list = Vec::with_capacity(accounts.len());
     for (index, v1::BatchAccount { account_id, limit }) in accounts.into_iter().enumerate() {
-        let mut own = Reader::new(reader.now());
+        let mut own = FieldReader::new(reader.now());
         let id = own.account_id(account_id);
         if let Err(violations) = own.finish(()) {
             let field = format!("list.accounts[{index}].account_id");

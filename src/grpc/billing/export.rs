@@ -13,7 +13,7 @@ use crate::grpc::{page_token, status, v1};
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
 use crate::service::error::Error;
-use crate::service::exports::Wanted;
+use crate::service::exports::ExportQuery;
 
 /// How large a message is at most, but for one record.
 const MESSAGE_BYTES: usize = 512 * 1024;
@@ -35,7 +35,7 @@ pub async fn usage(
         }
         let after: Option<(u64, u64)> = page_token::read(reader, "resume_token", &QUERY, &request.resume_token);
         let after = after.map(|(partition, sequence)| (u16::try_from(partition).unwrap_or(u16::MAX), sequence));
-        Wanted { account: optional_account(reader, request.account_id), from, to, after }
+        ExportQuery { account: optional_account(reader, request.account_id), from, to, after }
     })?;
     let export = use_cases.export_usage(context, wanted).await?;
     let pages = stream::try_unfold(export, |mut export| async move {

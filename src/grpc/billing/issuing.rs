@@ -1,4 +1,4 @@
-//! When drafts are issued, who approves them, and what is held back: requests read, answers written.
+//! When drafts are issued, who approves them, and what is held back: reads requests, writes responses.
 
 use super::super::call::read as taken;
 use super::read;
@@ -6,14 +6,14 @@ use super::settings::{change, issuer_id};
 use crate::billing::change::Applied;
 use crate::billing::name_of;
 use crate::billing::review::{Approved, DraftFilter, MOST_HOURS, MOST_NAMED, Review};
-use crate::grpc::wire::reader::Reader;
+use crate::grpc::wire::reader::FieldReader;
 use crate::grpc::wire::render::instant;
 use crate::grpc::{page_token, v1};
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
 use crate::service::error::Error;
 
-/// What page tokens of held documents are bound to.
+/// The request fields that page tokens of held documents are bound to.
 const HELD: [&str; 1] = ["held documents"];
 
 /// When drafts are issued, and what waits.
@@ -50,7 +50,7 @@ pub async fn set(use_cases: &UseCases, context: &RequestContext, request: v1::Se
     Ok(v1::SetIssuingResponse { replayed: applied == Applied::Before })
 }
 
-fn read_review(reader: &mut Reader, review: i32, hours: i32) -> Review {
+fn read_review(reader: &mut FieldReader, review: i32, hours: i32) -> Review {
     let grace = u16::try_from(hours).ok().filter(|hours| (1..=MOST_HOURS).contains(hours));
     let review = reader.choice("review", review).unwrap_or(v1::IssuingReview::Unspecified);
     match (review, grace) {
@@ -81,7 +81,7 @@ pub async fn approve(
     Ok(v1::ApproveInvoicesResponse { approved, replayed: applied == Applied::Before })
 }
 
-fn read_approved(reader: &mut Reader, ids: &[String], filter: Option<v1::DraftFilter>) -> Approved {
+fn read_approved(reader: &mut FieldReader, ids: &[String], filter: Option<v1::DraftFilter>) -> Approved {
     let Some(filter) = filter else {
         if !(1..=MOST_NAMED).contains(&ids.len()) {
             reader.refuse("document_ids", format!("must be 1 to {MOST_NAMED}, or filter must be given"));

@@ -1,11 +1,11 @@
-//! What documents call items: requests read, answers written.
+//! Item names: reads requests, writes responses.
 
 use super::super::call::read as taken;
 use super::read::language;
 use super::settings::{change, issuer_id};
 use crate::billing::change::Applied;
 use crate::billing::items::ItemName;
-use crate::grpc::wire::reader::Reader;
+use crate::grpc::wire::reader::FieldReader;
 use crate::grpc::{page_token, v1};
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
@@ -37,7 +37,7 @@ pub async fn set(use_cases: &UseCases, context: &RequestContext, request: v1::Se
     Ok(v1::SetItemResponse { replayed: applied == Applied::Before })
 }
 
-/// Takes away what an item is called.
+/// Removes the name of an item.
 pub async fn delete(
     use_cases: &UseCases,
     context: &RequestContext,
@@ -68,7 +68,7 @@ pub async fn list(use_cases: &UseCases, context: &RequestContext, request: v1::L
     })
 }
 
-fn code(reader: &mut Reader, item: String) -> String {
+fn code(reader: &mut FieldReader, item: String) -> String {
     if item.is_empty() {
         reader.refuse("item", "must be given: the item as charges name it");
     }

@@ -1,4 +1,4 @@
-//! Links to documents: requests read, answers written.
+//! Links to documents: reads requests, writes responses.
 
 use super::super::call::read as taken;
 use super::settings::change;
@@ -11,7 +11,7 @@ use crate::service::context::RequestContext;
 use crate::service::error::Error;
 use crate::service::links::LinkView;
 
-/// Makes a link.
+/// Creates a link.
 pub async fn create(
     use_cases: &UseCases,
     context: &RequestContext,

@@ -1,15 +1,15 @@
-//! Mail to customers: requests read, answers written.
+//! Mail to customers: reads requests, writes responses.
 
 use super::super::call::read as taken;
 use super::read;
 use super::settings::{change, issuer_id};
 use crate::billing::change::Applied;
 use crate::billing::sending::by_hand::Decision;
-use crate::billing::sending::look::{DocumentSending, MailFilter, MailPlace};
+use crate::billing::sending::mail_queries::{DocumentSending, MailCursor, MailFilter};
 use crate::billing::sending::settings::{AccountSending, SendingChange, SendingSettings};
 use crate::billing::sending::{Mail, MailKind, MailState};
 use crate::domain::time::UnixMillis;
-use crate::grpc::wire::reader::Reader;
+use crate::grpc::wire::reader::FieldReader;
 use crate::grpc::wire::render::instant;
 use crate::grpc::{page_token, pages, v1};
 use crate::service::UseCases;
@@ -70,7 +70,7 @@ pub async fn set_sending(
     Ok(v1::SetSendingResponse { replayed: applied == Applied::Before })
 }
 
-fn read_settings(reader: &mut Reader, settings: v1::SendingSettings) -> SendingChange {
+fn read_settings(reader: &mut FieldReader, settings: v1::SendingSettings) -> SendingChange {
     let usual = SendingSettings::default();
     let mut number = |field: &str, value: i32| {
         u32::try_from(value).unwrap_or_else(|_| {
@@ -106,13 +106,13 @@ fn read_settings(reader: &mut Reader, settings: v1::SendingSettings) -> SendingC
     SendingChange { settings, links, link_days, low_credit, low_credit_hours }
 }
 
-/// What differs for an account.
+/// Settings that an account overrides.
 pub async fn get_account_sending(
     use_cases: &UseCases,
     context: &RequestContext,
     request: v1::GetAccountSendingRequest,
 ) -> Result<v1::GetAccountSendingResponse, Error> {
-    let account = taken(use_cases, request.account_id, Reader::account_id)?;
+    let account = taken(use_cases, request.account_id, FieldReader::account_id)?;
     let AccountSending { is_off, recipients, off } = use_cases.account_sending(context, &account).await?;
     Ok(v1::GetAccountSendingResponse { sending: Some(v1::AccountSending { off: is_off, recipients, off_for: off }) })
 }
@@ -153,11 +153,11 @@ pub async fn list(use_cases: &UseCases, context: &RequestContext, request: v1::L
             ..MailFilter::default()
         };
         let number = reader.text("number", request.number, 0..=64);
-        let after: Option<MailPlace> = after.map(|(created_at, id)| (UnixMillis::new(created_at.cast_signed()), id));
+        let after: Option<MailCursor> = after.map(|(created_at, id)| (UnixMillis::new(created_at.cast_signed()), id));
         (MailQuery { filter, number }, after, reader.page_size(request.page_size))
     })?;
     let (mails, next) = use_cases.mails(context, query, after.as_ref(), count).await?;
-    let places: Vec<MailPlace> = mails.iter().map(|found| (found.created_at, found.id.clone())).collect();
+    let places: Vec<MailCursor> = mails.iter().map(|found| (found.created_at, found.id.clone())).collect();
     let (mails, next) = pages::page(mails.into_iter().map(mail).collect(), &places, next);
     let next_page_token =
         next.map(|(created_at, id)| page_token::encode(&words, &(created_at.get().cast_unsigned(), id))).unwrap_or_default();
@@ -227,7 +227,7 @@ pub async fn bounce(
     Ok(v1::ReportBounceResponse { mails: mails.into_iter().map(mail).collect() })
 }
 
-/// Has mail sent again from a store that may be a copy.
+/// Resumes mail from a store that may be a copy.
 pub async fn go_on(
     use_cases: &UseCases,
     context: &RequestContext,
@@ -304,7 +304,7 @@ fn read_kind(kind: v1::MailKind) -> Option<MailKind> {
     })
 }
 
-/// How far the mail of a document is.
+/// The state of the mail of a document.
 #[must_use]
 pub fn sending(sending: Option<DocumentSending>) -> v1::DocumentSending {
     match sending {

@@ -1,4 +1,4 @@
-//! BillingService: what became of the charges, payments, and the way out for platforms that bill elsewhere.
+//! BillingService: invoices, payments, and exports for platforms that bill elsewhere.
 //!
 //! Requests are read, given to a use case, and answered: [`read`] reads requests, [`render`] writes answers; the other modules hold what
 //! takes more than that.
@@ -23,7 +23,7 @@ use tonic::{Request, Response, Status};
 use super::call::{command, read as taken, unary};
 use super::charging::Answers;
 use super::v1::billing_service_server::BillingService;
-use super::wire::reader::Reader;
+use super::wire::reader::FieldReader;
 use super::wire::render as answer;
 use super::{context, page_token, pages, status, v1};
 use crate::billing::change::Applied;
@@ -105,7 +105,7 @@ impl BillingService for Bills {
         request: Request<v1::GetBillingDetailsRequest>,
     ) -> Result<Response<v1::GetBillingDetailsResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let account = taken(use_cases, request.account_id, Reader::account_id)?;
+            let account = taken(use_cases, request.account_id, FieldReader::account_id)?;
             let customer = use_cases.customer(context, &account).await?;
             Ok(v1::GetBillingDetailsResponse { customer: Some(render::party(customer)) })
         })
@@ -163,7 +163,7 @@ impl BillingService for Bills {
         request: Request<v1::SuggestCreditLimitRequest>,
     ) -> Result<Response<v1::SuggestCreditLimitResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let account = taken(use_cases, request.account_id, Reader::account_id)?;
+            let account = taken(use_cases, request.account_id, FieldReader::account_id)?;
             let (seen, suggestion) = use_cases.suggest_limit(context, &account).await?;
             Ok(render::suggestion(&suggestion, &seen.account, seen.now))
         })

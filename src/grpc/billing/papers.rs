@@ -1,11 +1,11 @@
-//! Papers about an account that are no numbered documents: requests read, answers written.
+//! Papers about an account that are no numbered documents: reads requests, writes responses.
 
 use super::super::call::read as taken;
 use super::{read, render};
 use crate::billing::account_statement::{LineKind, StatementLine};
 use crate::domain::money::format_units;
 use crate::grpc::v1;
-use crate::grpc::wire::reader::Reader;
+use crate::grpc::wire::reader::FieldReader;
 use crate::grpc::wire::render::instant;
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
@@ -18,12 +18,12 @@ pub async fn preview(
     context: &RequestContext,
     request: v1::PreviewInvoiceRequest,
 ) -> Result<v1::PreviewInvoiceResponse, Error> {
-    let account = taken(use_cases, request.account_id, Reader::account_id)?;
+    let account = taken(use_cases, request.account_id, FieldReader::account_id)?;
     let preview = use_cases.preview_document(context, &account).await?;
     Ok(v1::PreviewInvoiceResponse { invoice: preview.document.map(render::invoice), positions: render::positions(&preview.position) })
 }
 
-fn span(reader: &mut Reader, from_day: &str, to_day: &str) -> Span {
+fn span(reader: &mut FieldReader, from_day: &str, to_day: &str) -> Span {
     Span { first: reader.day("from_day", from_day), last: reader.day("to_day", to_day) }
 }
 

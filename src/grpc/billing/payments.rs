@@ -1,10 +1,10 @@
-//! Payments: requests read, answers written.
+//! Payments: reads requests, writes responses.
 
 use prost_types::Timestamp;
 
 use super::super::call::read as taken;
 use super::read;
-use crate::billing::payments::{Payment, PaymentFilter, PaymentInFull, PaymentPart, PaymentPlace, PaymentReversal};
+use crate::billing::payments::{Payment, PaymentCursor, PaymentFilter, PaymentInFull, PaymentPart, PaymentReversal};
 use crate::billing::{Act, ByHand};
 use crate::clock::Clock;
 use crate::domain::command::{Action, Command, Metadata};
@@ -12,7 +12,7 @@ use crate::domain::entry::EntryKind;
 use crate::domain::money::format_units;
 use crate::domain::origin::Origin;
 use crate::domain::time::UnixMillis;
-use crate::grpc::wire::reader::{Reader, Sign};
+use crate::grpc::wire::reader::{FieldReader, Sign};
 use crate::grpc::wire::render::{instant, money};
 use crate::grpc::{page_token, pages, v1};
 use crate::service::UseCases;
@@ -24,8 +24,8 @@ use crate::service::payments::{AllocateByHand, AllocatedByHand};
 struct Listing {
     filter: PaymentFilter,
     count: usize,
-    after: Option<PaymentPlace>,
-    /// What page tokens are bound to.
+    after: Option<PaymentCursor>,
+    /// The request fields that page tokens are bound to.
     query: Vec<String>,
 }
 
@@ -39,15 +39,15 @@ pub async fn list(
     let page = use_cases.list_payments(context, &listing.filter, listing.after, listing.count).await?;
     let query: Vec<_> = listing.query.iter().map(String::as_str).collect();
     let token =
-        |(received_at, entry): PaymentPlace| page_token::encode(&query, &(received_at.get().cast_unsigned(), entry.cast_unsigned()));
+        |(received_at, entry): PaymentCursor| page_token::encode(&query, &(received_at.get().cast_unsigned(), entry.cast_unsigned()));
     let clock = use_cases.clock();
-    let places: Vec<PaymentPlace> = page.payments.iter().map(|found| (found.received_at, found.entry)).collect();
+    let places: Vec<PaymentCursor> = page.payments.iter().map(|found| (found.received_at, found.entry)).collect();
     let payments = page.payments.into_iter().map(|found| payment(found, clock)).collect();
     let (payments, next) = pages::page(payments, &places, page.next);
     Ok(v1::ListPaymentsResponse { payments, next_page_token: next.map(token).unwrap_or_default() })
 }
 
-fn read_list(reader: &mut Reader, request: v1::ListPaymentsRequest) -> Listing {
+fn read_list(reader: &mut FieldReader, request: v1::ListPaymentsRequest) -> Listing {
     let v1::ListPaymentsRequest { account_id, received_from, received_to, method, unallocated_only, page_size, page_token } = request;
     let query = ["payments", &account_id, &received_from, &received_to, &method, &unallocated_only.to_string()].map(str::to_owned).to_vec();
     let words: Vec<_> = query.iter().map(String::as_str).collect();
@@ -129,7 +129,7 @@ pub async fn unallocate(
 
 /// Reads what an operator does by hand.
 fn by_hand(
-    reader: &mut Reader,
+    reader: &mut FieldReader,
     act: Act,
     [account, request_id, credit, invoice]: [String; 4],
     amount: Option<v1::Money>,

@@ -6,13 +6,13 @@ use prost_types::Timestamp;
 
 use crate::billing::document::LANGUAGES;
 use crate::billing::document::{DocumentKind, Party};
-use crate::billing::sending::documents::WantedSending;
-use crate::billing::sending::look::DocumentSending;
+use crate::billing::sending::documents::SendingFilter;
+use crate::billing::sending::mail_queries::DocumentSending;
 use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::command::{Action, Command, Metadata, Reversal};
 use crate::domain::time::UnixMillis;
 use crate::grpc::wire::accounts::{by_hand, payment_details};
-use crate::grpc::wire::reader::{MAX_ID_CHARACTERS, Reader, Sign};
+use crate::grpc::wire::reader::{FieldReader, MAX_ID_CHARACTERS, Sign};
 use crate::grpc::{page_token, v1};
 use crate::service::documents::DocumentName;
 use crate::service::papers::Form;
@@ -27,15 +27,15 @@ pub struct Listing {
     /// How many.
     pub count: usize,
     pub after: Option<i64>,
-    /// What page tokens are bound to.
+    /// The request fields that page tokens are bound to.
     pub query: Vec<String>,
 }
 
 /// Reads a ListInvoicesRequest.
-pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listing {
+pub fn invoices(reader: &mut FieldReader, request: v1::ListInvoicesRequest) -> Listing {
     let v1::ListInvoicesRequest { account_id, kind, state, unpaid_only, page_size, page_token, .. } = request;
     let mut query = vec!["invoices".to_owned(), account_id.clone(), kind.to_string(), state.to_string(), unpaid_only.to_string()];
-    let mut span = |reader: &mut Reader, names: [&str; 2], from: Option<Timestamp>, to: Option<Timestamp>| {
+    let mut span = |reader: &mut FieldReader, names: [&str; 2], from: Option<Timestamp>, to: Option<Timestamp>| {
         let is_asked = from.is_some() || to.is_some();
         let (from, to) = (reader.instant(names[0], from).unwrap_or_default(), reader.instant(names[1], to).unwrap_or(UnixMillis::MAX));
         if from > to {
@@ -64,7 +64,7 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
         cut,
         due,
         text: (!text.is_empty()).then_some(text),
-        sending: reader.choice("sending", request.sending).and_then(wanted_sending),
+        sending: reader.choice("sending", request.sending).and_then(sending_filter),
         scope: None,
         ..DocumentFilter::default()
     };
@@ -72,20 +72,20 @@ pub fn invoices(reader: &mut Reader, request: v1::ListInvoicesRequest) -> Listin
 }
 
 /// An account to which a list is limited, if it is.
-pub fn optional_account(reader: &mut Reader, id: String) -> Option<String> {
+pub fn optional_account(reader: &mut FieldReader, id: String) -> Option<String> {
     (!id.is_empty()).then(|| reader.account_id(id))
 }
 
-fn wanted_sending(sending: v1::DocumentSending) -> Option<WantedSending> {
+fn sending_filter(sending: v1::DocumentSending) -> Option<SendingFilter> {
     Some(match sending {
         v1::DocumentSending::Unspecified => return None,
-        v1::DocumentSending::Never => WantedSending::Never,
-        v1::DocumentSending::Off => WantedSending::Is(DocumentSending::Off),
-        v1::DocumentSending::Sent => WantedSending::Is(DocumentSending::Sent),
-        v1::DocumentSending::Waiting => WantedSending::Is(DocumentSending::Waiting),
-        v1::DocumentSending::Failed => WantedSending::Is(DocumentSending::Failed),
-        v1::DocumentSending::Bounced => WantedSending::Is(DocumentSending::Bounced),
-        v1::DocumentSending::Unknown => WantedSending::Is(DocumentSending::Unknown),
+        v1::DocumentSending::Never => SendingFilter::Never,
+        v1::DocumentSending::Off => SendingFilter::Is(DocumentSending::Off),
+        v1::DocumentSending::Sent => SendingFilter::Is(DocumentSending::Sent),
+        v1::DocumentSending::Waiting => SendingFilter::Is(DocumentSending::Waiting),
+        v1::DocumentSending::Failed => SendingFilter::Is(DocumentSending::Failed),
+        v1::DocumentSending::Bounced => SendingFilter::Is(DocumentSending::Bounced),
+        v1::DocumentSending::Unknown => SendingFilter::Is(DocumentSending::Unknown),
     })
 }
 
@@ -111,7 +111,7 @@ fn document_state(state: v1::InvoiceState) -> Option<DocumentState> {
 const LINES: usize = 1000;
 
 /// Reads a GetInvoiceRequest: the name, and which lines.
-pub fn lines_of_invoice(reader: &mut Reader, request: v1::GetInvoiceRequest) -> (DocumentName, Range<usize>) {
+pub fn lines_of_invoice(reader: &mut FieldReader, request: v1::GetInvoiceRequest) -> (DocumentName, Range<usize>) {
     let v1::GetInvoiceRequest { number, document_id, page_size, page_token } = request;
     let name = document_name(reader, number, document_id);
     let first = page_token::read::<u64>(reader, "page_token", &["lines", &name.to_string()], &page_token);
@@ -121,7 +121,7 @@ pub fn lines_of_invoice(reader: &mut Reader, request: v1::GetInvoiceRequest) -> 
 }
 
 /// The name of a document: its number, or its id.
-pub fn document_name(reader: &mut Reader, number: String, id: String) -> DocumentName {
+pub fn document_name(reader: &mut FieldReader, number: String, id: String) -> DocumentName {
     match (number.is_empty(), id.is_empty()) {
         (true, false) => DocumentName::Id(document_id(reader, "document_id", &id)),
         (false, false) => {
@@ -132,7 +132,7 @@ pub fn document_name(reader: &mut Reader, number: String, id: String) -> Documen
     }
 }
 
-pub fn document_id(reader: &mut Reader, field: &str, text: &str) -> i64 {
+pub fn document_id(reader: &mut FieldReader, field: &str, text: &str) -> i64 {
     id_of(text).unwrap_or_else(|| {
         reader.refuse(field, "must be the document_id of a document, such as 0-42");
         0
@@ -140,7 +140,7 @@ pub fn document_id(reader: &mut Reader, field: &str, text: &str) -> i64 {
 }
 
 /// What a file is written as.
-pub fn form(reader: &mut Reader, number: i32) -> Form {
+pub fn form(reader: &mut FieldReader, number: i32) -> Form {
     match reader.choice("form", number) {
         Some(v1::InvoiceForm::Json) => Form::Json,
         Some(v1::InvoiceForm::Csv) => Form::Csv,
@@ -153,20 +153,20 @@ pub fn form(reader: &mut Reader, number: i32) -> Form {
     }
 }
 
-/// What page tokens of receivables are bound to.
+/// The request fields that page tokens of receivables are bound to.
 #[must_use]
 pub fn receivables_query(account: &str) -> [&str; 2] {
     ["receivables", account]
 }
 
 /// Reads a ListReceivablesRequest: the account, how many, after which.
-pub fn receivables(reader: &mut Reader, request: v1::ListReceivablesRequest) -> (Option<String>, usize, Option<String>) {
+pub fn receivables(reader: &mut FieldReader, request: v1::ListReceivablesRequest) -> (Option<String>, usize, Option<String>) {
     let after = page_token::read(reader, "page_token", &receivables_query(&request.account_id), &request.page_token);
     (optional_account(reader, request.account_id), reader.page_size(request.page_size), after)
 }
 
 /// Reads whom documents are for.
-pub fn customer(reader: &mut Reader, party: Option<v1::Party>) -> Party {
+pub fn customer(reader: &mut FieldReader, party: Option<v1::Party>) -> Party {
     let Some(party) = party else {
         reader.refuse("customer", "must be given");
         return Party::default();
@@ -186,7 +186,7 @@ pub fn customer(reader: &mut Reader, party: Option<v1::Party>) -> Party {
 }
 
 /// A language that documents can be written in; may be absent.
-pub(super) fn language(reader: &mut Reader, code: String) -> String {
+pub(super) fn language(reader: &mut FieldReader, code: String) -> String {
     if !code.is_empty() && !LANGUAGES.contains(&code.as_str()) {
         reader.refuse("language", format!("must be empty, or one of {}", LANGUAGES.join(", ")));
     }
@@ -194,7 +194,7 @@ pub(super) fn language(reader: &mut Reader, code: String) -> String {
 }
 
 /// Reads a RecordPaymentRequest.
-pub fn payment(reader: &mut Reader, request: v1::RecordPaymentRequest) -> Command {
+pub fn payment(reader: &mut FieldReader, request: v1::RecordPaymentRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::Positive);
     let invoices = request.invoice_numbers;
     if invoices.len() > MAX_NAMED {
@@ -213,13 +213,13 @@ pub fn payment(reader: &mut Reader, request: v1::RecordPaymentRequest) -> Comman
 }
 
 /// Reads a WriteOffRequest.
-pub fn write_off(reader: &mut Reader, request: v1::WriteOffRequest) -> Command {
+pub fn write_off(reader: &mut FieldReader, request: v1::WriteOffRequest) -> Command {
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::WriteOff { amount })
 }
 
 /// Reads a ReverseWriteOffRequest.
-pub fn reverse_write_off(reader: &mut Reader, request: v1::ReverseWriteOffRequest) -> Command {
+pub fn reverse_write_off(reader: &mut FieldReader, request: v1::ReverseWriteOffRequest) -> Command {
     let original = reader.request_id("write_off_id", request.write_off_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
     let action = Action::ReverseWriteOff(Reversal::of(original, amount));

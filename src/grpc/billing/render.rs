@@ -112,7 +112,7 @@ fn open_invoice(invoice: &OpenInvoice, decimals: u8, minor_digits: u8) -> v1::Op
     v1::OpenInvoice { number: invoice.number.clone(), due_at, open_amount: format_units(invoice.open, decimals, minor_digits) }
 }
 
-/// Whom a document is for.
+/// The recipient of a document.
 #[must_use]
 pub fn party(party: Party) -> v1::Party {
     v1::Party { name: party.name, address: party.address, tax_id: party.tax_id, email: party.email, language: party.language }
@@ -188,7 +188,7 @@ pub fn receivables(found: AccountReceivables) -> v1::Receivables {
     }
 }
 
-/// The position of the journal that an answer is of.
+/// The journal position that a result reflects.
 #[must_use]
 pub fn positions(position: &[(u16, u64)]) -> Vec<v1::JournalPosition> {
     let one = |(partition, sequence): &(u16, u64)| v1::JournalPosition { partition: i32::from(*partition), sequence: number(*sequence) };
@@ -264,7 +264,7 @@ pub fn unread(journal: UnreadJournal) -> v1::PartitionAggregation {
     v1::PartitionAggregation {
         partition: i32::from(journal.partition),
         state: v1::AggregationState::Off.into(),
-        reason: journal.fate.to_owned(),
+        reason: journal.reason.to_owned(),
         next_sequence: number(journal.first),
         lag_entries: number(journal.entries),
         lag_seconds: 0,

@@ -1,4 +1,4 @@
-//! The issuer, rates of tax, and accounts that are charged none: requests read, answers written.
+//! The issuer, rates of tax, and accounts that are charged none: reads requests, writes responses.
 
 use jiff::civil::Date;
 use prost_types::Timestamp;
@@ -14,13 +14,13 @@ use crate::domain::command::Metadata;
 use crate::domain::origin::Origin;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
-use crate::grpc::wire::reader::Reader;
+use crate::grpc::wire::reader::FieldReader;
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
 use crate::service::error::Error;
 use crate::service::issuing::IssuerView;
 
-/// Who issues documents.
+/// The issuer of documents.
 pub async fn get_issuer(
     use_cases: &UseCases,
     context: &RequestContext,
@@ -97,7 +97,7 @@ pub async fn list_treatments(
     context: &RequestContext,
     request: v1::ListTaxTreatmentsRequest,
 ) -> Result<v1::ListTaxTreatmentsResponse, Error> {
-    let account = taken(use_cases, request.account_id, Reader::account_id)?;
+    let account = taken(use_cases, request.account_id, FieldReader::account_id)?;
     let found = use_cases.exemptions(context, &account).await?;
     let dated = |Dated { valid_from, value }: Dated<Option<Exemption>>| {
         let (treatment, reason) = treatment(value.as_ref());
@@ -125,7 +125,7 @@ pub async fn set_treatment(
 }
 
 /// Which issuer: there is one.
-pub(super) fn issuer_id(reader: &mut Reader, id: String) -> &'static str {
+pub(super) fn issuer_id(reader: &mut FieldReader, id: String) -> &'static str {
     if !id.is_empty() && id != MAIN {
         reader.refuse("issuer_id", format!("must be empty or \"{MAIN}\": there is one issuer"));
     }
@@ -133,7 +133,7 @@ pub(super) fn issuer_id(reader: &mut Reader, id: String) -> &'static str {
 }
 
 pub(in crate::grpc) fn change(
-    reader: &mut Reader,
+    reader: &mut FieldReader,
     request_id: String,
     valid_from: Option<Date>,
     operator: Option<v1::Operator>,
@@ -147,7 +147,7 @@ pub(in crate::grpc) fn change(
 
 /// The same of a request that need not say its name, who asks, and why.
 pub(super) fn change_if_said(
-    reader: &mut Reader,
+    reader: &mut FieldReader,
     request_id: String,
     operator: Option<v1::Operator>,
     first_sent_at: Option<Timestamp>,
@@ -159,7 +159,7 @@ pub(super) fn change_if_said(
 }
 
 fn changed(
-    reader: &mut Reader,
+    reader: &mut FieldReader,
     request_id: String,
     valid_from: Option<Date>,
     metadata: Metadata,
@@ -170,7 +170,7 @@ fn changed(
     Change { request_id, actor: metadata.actor, on_behalf_of, reason: metadata.reason, at: reader.now(), origin, first_sent_at, valid_from }
 }
 
-fn read_issuer(reader: &mut Reader, issuer: Option<v1::Issuer>) -> Issuer {
+fn read_issuer(reader: &mut FieldReader, issuer: Option<v1::Issuer>) -> Issuer {
     if issuer.is_none() {
         reader.refuse("issuer", "must be given");
         return Issuer::default();
@@ -199,18 +199,18 @@ fn read_issuer(reader: &mut Reader, issuer: Option<v1::Issuer>) -> Issuer {
 }
 
 /// A picture, which is tried out.
-fn read_logo(reader: &mut Reader, content: Vec<u8>) -> Option<Logo> {
+fn read_logo(reader: &mut FieldReader, content: Vec<u8>) -> Option<Logo> {
     Logo::read(content).map_err(|error| reader.refuse("logo", error.to_string())).ok()
 }
 
-fn lines(reader: &mut Reader, field: &'static str, lines: Vec<String>, most: usize) -> Vec<String> {
+fn lines(reader: &mut FieldReader, field: &'static str, lines: Vec<String>, most: usize) -> Vec<String> {
     if lines.len() > most {
         reader.refuse(field, format!("must be at most {most} lines"));
     }
     lines.into_iter().take(most).map(|line| reader.text(field, line, 0..=200)).collect()
 }
 
-fn read_treatment(reader: &mut Reader, dated: v1::DatedTaxTreatment) -> (Option<Exemption>, Option<Date>) {
+fn read_treatment(reader: &mut FieldReader, dated: v1::DatedTaxTreatment) -> (Option<Exemption>, Option<Date>) {
     let v1::DatedTaxTreatment { valid_from, treatment, reason } = dated;
     let relief = match reader.choice("treatment", treatment) {
         None | Some(v1::TaxTreatment::Unspecified) => {
@@ -236,7 +236,7 @@ pub fn treatment(exemption: Option<&Exemption>) -> (v1::TaxTreatment, String) {
     }
 }
 
-/// Who issues documents.
+/// The issuer of documents.
 #[must_use]
 pub fn issuer(issuer: Issuer) -> v1::Issuer {
     v1::Issuer {
@@ -261,7 +261,7 @@ pub fn issuer(issuer: Issuer) -> v1::Issuer {
     }
 }
 
-fn read_category(reader: &mut Reader, number: i32) -> Option<Category> {
+fn read_category(reader: &mut FieldReader, number: i32) -> Option<Category> {
     match reader.choice("category", number)? {
         v1::ChargeCategory::Unspecified => None,
         v1::ChargeCategory::Usage => Some(Category::Usage),

@@ -1,4 +1,4 @@
-//! Templates of mails: requests read, answers written.
+//! Templates of mails: reads requests, writes responses.
 
 use super::super::call::read as taken;
 use super::settings::change;
@@ -7,7 +7,7 @@ use crate::billing::rendering::letter::{LetterKind, Written};
 use crate::billing::rendering::template::MailTemplate;
 use crate::billing::sending::templates::TemplateVersion;
 use crate::grpc::v1;
-use crate::grpc::wire::reader::Reader;
+use crate::grpc::wire::reader::FieldReader;
 use crate::grpc::wire::render::instant;
 use crate::service::UseCases;
 use crate::service::context::RequestContext;
@@ -65,7 +65,7 @@ pub async fn preview(
     Ok(v1::PreviewMailTemplateResponse { subject, text, html })
 }
 
-fn name(reader: &mut Reader, kind: i32, language: String) -> (LetterKind, String) {
+fn name(reader: &mut FieldReader, kind: i32, language: String) -> (LetterKind, String) {
     let kind = match reader.choice("kind", kind) {
         Some(v1::MailTemplateKind::Invoice) => LetterKind::Invoice,
         Some(v1::MailTemplateKind::Statement) => LetterKind::Statement,

@@ -4,7 +4,7 @@ use prost_types::Timestamp;
 
 use super::charging::needed_mode;
 use super::limits::limit_change;
-use super::reader::{Reader, Sign};
+use super::reader::{FieldReader, Sign};
 use crate::domain::account::NonUsageBilling;
 use crate::domain::command::{Action, Command, Create, Metadata, Reversal};
 use crate::domain::money::MAX_DECIMALS;
@@ -13,7 +13,7 @@ use crate::grpc::v1;
 use crate::grpc::v1::update_account_request::LowCredit;
 
 /// Reads a CreateAccountRequest.
-pub fn create(reader: &mut Reader, request: v1::CreateAccountRequest) -> Command {
+pub fn create(reader: &mut FieldReader, request: v1::CreateAccountRequest) -> Command {
     let name = reader.text("name", request.name, 1..=200);
     let (currency, minor_digits) = reader.new_currency(&request.currency_code);
     let mode = needed_mode(reader, request.mode);
@@ -38,7 +38,7 @@ pub fn create(reader: &mut Reader, request: v1::CreateAccountRequest) -> Command
     Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
-fn decimals(reader: &mut Reader, decimals: Option<i32>, minor_digits: u8) -> u8 {
+fn decimals(reader: &mut FieldReader, decimals: Option<i32>, minor_digits: u8) -> u8 {
     let Some(decimals) = decimals else { return (minor_digits + 4).min(MAX_DECIMALS) };
     match u8::try_from(decimals) {
         Ok(decimals) if (minor_digits..=MAX_DECIMALS).contains(&decimals) => decimals,
@@ -49,7 +49,7 @@ fn decimals(reader: &mut Reader, decimals: Option<i32>, minor_digits: u8) -> u8 
     }
 }
 
-fn non_usage_billing(reader: &mut Reader, number: i32) -> Option<NonUsageBilling> {
+fn non_usage_billing(reader: &mut FieldReader, number: i32) -> Option<NonUsageBilling> {
     match reader.choice("non_usage_billing", number)? {
         v1::NonUsageBilling::Consolidated => Some(NonUsageBilling::Consolidated),
         v1::NonUsageBilling::OneByOne => Some(NonUsageBilling::OneByOne),
@@ -58,7 +58,7 @@ fn non_usage_billing(reader: &mut Reader, number: i32) -> Option<NonUsageBilling
 }
 
 /// Reads an UpdateAccountRequest.
-pub fn update(reader: &mut Reader, request: v1::UpdateAccountRequest) -> Command {
+pub fn update(reader: &mut FieldReader, request: v1::UpdateAccountRequest) -> Command {
     if request.name.is_none() && request.low_credit.is_none() && request.non_usage_billing == 0 {
         reader.refuse("", "must change something: name, low_credit or non_usage_billing");
     }
@@ -83,7 +83,7 @@ pub fn update(reader: &mut Reader, request: v1::UpdateAccountRequest) -> Command
 }
 
 /// Reads a TopUpRequest.
-pub fn top_up(reader: &mut Reader, request: v1::TopUpRequest) -> Command {
+pub fn top_up(reader: &mut FieldReader, request: v1::TopUpRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::Positive);
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     let mut metadata = Metadata::default();
@@ -93,7 +93,7 @@ pub fn top_up(reader: &mut Reader, request: v1::TopUpRequest) -> Command {
 }
 
 /// Reads what is said of a payment into the note of its command.
-pub fn payment_details(reader: &mut Reader, details: Option<v1::PaymentDetails>, metadata: &mut Metadata) {
+pub fn payment_details(reader: &mut FieldReader, details: Option<v1::PaymentDetails>, metadata: &mut Metadata) {
     let Some(v1::PaymentDetails { received_on, method, reference, remark }) = details else { return };
     let details = reader.within("details", |reader| {
         let received_at = reader.day("received_on", &received_on).map(|day| reader.start_of_day(day));
@@ -111,7 +111,7 @@ pub fn payment_details(reader: &mut Reader, details: Option<v1::PaymentDetails>,
 }
 
 /// Reads a ReversePaymentRequest.
-pub fn reverse_payment(reader: &mut Reader, request: v1::ReversePaymentRequest) -> Command {
+pub fn reverse_payment(reader: &mut FieldReader, request: v1::ReversePaymentRequest) -> Command {
     let original = reader.request_id("payment_id", request.payment_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
     let action = Action::ReversePayment(Reversal::of(original, amount));
@@ -119,7 +119,7 @@ pub fn reverse_payment(reader: &mut Reader, request: v1::ReversePaymentRequest) 
 }
 
 /// Reads a WithdrawRequest.
-pub fn withdraw(reader: &mut Reader, request: v1::WithdrawRequest) -> Command {
+pub fn withdraw(reader: &mut FieldReader, request: v1::WithdrawRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::Positive);
     by_hand(
         reader,
@@ -132,13 +132,13 @@ pub fn withdraw(reader: &mut Reader, request: v1::WithdrawRequest) -> Command {
 }
 
 /// Reads an AdjustBalanceRequest.
-pub fn adjust(reader: &mut Reader, request: v1::AdjustBalanceRequest) -> Command {
+pub fn adjust(reader: &mut FieldReader, request: v1::AdjustBalanceRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::NotZero);
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Adjust { amount })
 }
 
 /// Reads a SetCreditLimitRequest.
-pub fn set_credit_limit(reader: &mut Reader, request: v1::SetCreditLimitRequest) -> Command {
+pub fn set_credit_limit(reader: &mut FieldReader, request: v1::SetCreditLimitRequest) -> Command {
     if request.credit_limit.as_ref().is_none_or(|change| change.permanent.is_none() && change.temporary.is_none()) {
         reader.refuse("credit_limit", "must change something: permanent, set_temporary or remove_temporary");
     }
@@ -148,28 +148,28 @@ pub fn set_credit_limit(reader: &mut Reader, request: v1::SetCreditLimitRequest)
 }
 
 /// Reads a SuspendAccountRequest.
-pub fn suspend(reader: &mut Reader, request: v1::SuspendAccountRequest) -> Command {
+pub fn suspend(reader: &mut FieldReader, request: v1::SuspendAccountRequest) -> Command {
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Suspend)
 }
 
 /// Reads a ResumeAccountRequest.
-pub fn resume(reader: &mut Reader, request: v1::ResumeAccountRequest) -> Command {
+pub fn resume(reader: &mut FieldReader, request: v1::ResumeAccountRequest) -> Command {
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Resume)
 }
 
 /// Reads a CloseAccountRequest.
-pub fn close(reader: &mut Reader, request: v1::CloseAccountRequest) -> Command {
+pub fn close(reader: &mut FieldReader, request: v1::CloseAccountRequest) -> Command {
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Close)
 }
 
 /// Reads a ReopenAccountRequest.
-pub fn reopen(reader: &mut Reader, request: v1::ReopenAccountRequest) -> Command {
+pub fn reopen(reader: &mut FieldReader, request: v1::ReopenAccountRequest) -> Command {
     by_hand(reader, request.account_id, request.request_id, request.operator, request.first_sent_at, Action::Reopen)
 }
 
 /// A command that somebody gives by hand, and must say why.
 pub fn by_hand(
-    reader: &mut Reader,
+    reader: &mut FieldReader,
     account: String,
     request_id: String,
     operator: Option<v1::Operator>,

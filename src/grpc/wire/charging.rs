@@ -1,7 +1,7 @@
 //! Reads the requests of ChargingService.
 
 use super::limits::limit_change;
-use super::reader::{MAX_SHOWN, Reader, Sign, is_word};
+use super::reader::{FieldReader, MAX_SHOWN, Sign, is_word};
 use crate::domain::account::{Category, Mode};
 use crate::domain::command::{Action, Command, Debit, ExcessPolicy, Metadata, RemainderPolicy, Reserve, Reversal};
 use crate::grpc::v1;
@@ -11,7 +11,7 @@ const DAY_SECONDS: i64 = 24 * 60 * 60;
 const DEFAULT_VALIDITY: i64 = 10 * 60 * 1000;
 
 /// Reads an AuthorizeRequest.
-pub fn authorize(reader: &mut Reader, request: v1::AuthorizeRequest) -> Command {
+pub fn authorize(reader: &mut FieldReader, request: v1::AuthorizeRequest) -> Command {
     if request.reserve.is_none() {
         reader.refuse("reserve", "must be given");
     }
@@ -21,7 +21,7 @@ pub fn authorize(reader: &mut Reader, request: v1::AuthorizeRequest) -> Command 
     Command { first_sent_at, metadata, ..reader.command(request.account_id, request.request_id, action) }
 }
 
-fn reserve(reader: &mut Reader, reserve: v1::Reserve) -> Reserve {
+fn reserve(reader: &mut FieldReader, reserve: v1::Reserve) -> Reserve {
     reader.within("reserve", |reader| {
         let is_amount_given = reserve.amount.is_some();
         let amount = reader.amount("amount", reserve.amount, Sign::Positive);
@@ -36,7 +36,7 @@ fn reserve(reader: &mut Reader, reserve: v1::Reserve) -> Reserve {
 }
 
 /// Reads a DebitRequest.
-pub fn debit(reader: &mut Reader, request: v1::DebitRequest) -> Command {
+pub fn debit(reader: &mut FieldReader, request: v1::DebitRequest) -> Command {
     let amount = reader.amount("amount", request.amount, Sign::NotNegative);
     let reservation = (!request.reservation_id.is_empty()).then(|| reader.request_id("reservation_id", request.reservation_id));
     if reservation.is_none() && request.remainder.is_some() {
@@ -62,14 +62,14 @@ pub fn debit(reader: &mut Reader, request: v1::DebitRequest) -> Command {
 }
 
 /// Reads a ReleaseRequest.
-pub fn release(reader: &mut Reader, request: v1::ReleaseRequest) -> Command {
+pub fn release(reader: &mut FieldReader, request: v1::ReleaseRequest) -> Command {
     let reservation = reader.request_id("reservation_id", request.reservation_id);
     let first_sent_at = reader.instant("first_sent_at", request.first_sent_at);
     Command { first_sent_at, ..reader.command(request.account_id, request.request_id, Action::Release { reservation }) }
 }
 
 /// Reads a RefundRequest.
-pub fn refund(reader: &mut Reader, request: v1::RefundRequest) -> Command {
+pub fn refund(reader: &mut FieldReader, request: v1::RefundRequest) -> Command {
     let original = reader.request_id("charge_id", request.charge_id);
     let amount = reader.optional_amount("amount", request.amount, Sign::Positive);
     let metadata = Metadata { reason: reader.text("reason", request.reason, 0..=512), ..Metadata::default() };
@@ -79,7 +79,7 @@ pub fn refund(reader: &mut Reader, request: v1::RefundRequest) -> Command {
 }
 
 /// Reads a ConvertRequest.
-pub fn convert(reader: &mut Reader, request: v1::ConvertRequest) -> Command {
+pub fn convert(reader: &mut FieldReader, request: v1::ConvertRequest) -> Command {
     let mode = needed_mode(reader, request.mode);
     let limit = limit_change(reader, request.credit_limit);
     let mut metadata = Metadata::default();
@@ -90,7 +90,7 @@ pub fn convert(reader: &mut Reader, request: v1::ConvertRequest) -> Command {
 }
 
 /// A payment mode that must be said.
-pub fn needed_mode(reader: &mut Reader, number: i32) -> Mode {
+pub fn needed_mode(reader: &mut FieldReader, number: i32) -> Mode {
     match v1::PaymentMode::try_from(number) {
         Ok(v1::PaymentMode::Prepaid) => Mode::Prepaid,
         Ok(v1::PaymentMode::Postpaid) => Mode::Postpaid,
@@ -102,7 +102,7 @@ pub fn needed_mode(reader: &mut Reader, number: i32) -> Mode {
 }
 
 /// What was used, and what the charge is for.
-fn usage(reader: &mut Reader, usage: Option<v1::Usage>) -> (Metadata, Category) {
+fn usage(reader: &mut FieldReader, usage: Option<v1::Usage>) -> (Metadata, Category) {
     let Some(usage) = usage else { return (Metadata::default(), Category::Usage) };
     reader.within("usage", |reader| {
         let category = match reader.choice("category", usage.category) {
@@ -126,7 +126,7 @@ fn usage(reader: &mut Reader, usage: Option<v1::Usage>) -> (Metadata, Category) 
 }
 
 /// Attributes in the order of their keys, so that equal ones have equal fingerprints.
-fn attributes(reader: &mut Reader, attributes: std::collections::BTreeMap<String, String>) -> Vec<(String, String)> {
+fn attributes(reader: &mut FieldReader, attributes: std::collections::BTreeMap<String, String>) -> Vec<(String, String)> {
     if attributes.len() > 16 {
         reader.refuse("attributes", "must be at most 16");
         return Vec::new();

@@ -1,4 +1,4 @@
-//! What lists are limited to, as requests say it.
+//! Reads the filters of lists from requests.
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use prost_types::Timestamp;
 
 use super::listing;
-use super::reader::Reader;
+use super::reader::FieldReader;
 use crate::billing::search::filtered::{Filter, Order, OrderBy};
 use crate::domain::account::{Currency, Mode, Status};
 use crate::domain::entry::EntryKind;
@@ -22,7 +22,7 @@ static KINDS: LazyLock<BTreeMap<i32, EntryKind>> =
     LazyLock::new(|| EntryKind::ALL.into_iter().map(|kind| (listing::kind(kind).into(), kind)).collect());
 
 /// Which accounts are listed.
-pub fn accounts(reader: &mut Reader, mode: i32, status: i32, currency_code: &str) -> AccountFilter {
+pub fn accounts(reader: &mut FieldReader, mode: i32, status: i32, currency_code: &str) -> AccountFilter {
     let mode = match reader.choice("mode", mode) {
         Some(v1::PaymentMode::Prepaid) => Some(Mode::Prepaid),
         Some(v1::PaymentMode::Postpaid) => Some(Mode::Postpaid),
@@ -42,7 +42,7 @@ pub fn accounts(reader: &mut Reader, mode: i32, status: i32, currency_code: &str
 }
 
 /// Which accounts are searched for, and in which order.
-pub fn account_search(reader: &mut Reader, request: &v1::SearchAccountsRequest) -> AccountSearch {
+pub fn account_search(reader: &mut FieldReader, request: &v1::SearchAccountsRequest) -> AccountSearch {
     let v1::SearchAccountsRequest { query, mode, status, currency_code, low_credit, owing, order_by, .. } = request;
     reader.text("query", query.clone(), 0..=200);
     let AccountFilter { mode, status, currency } = accounts(reader, *mode, *status, currency_code);
@@ -51,7 +51,7 @@ pub fn account_search(reader: &mut Reader, request: &v1::SearchAccountsRequest) 
 }
 
 /// What accounts are ordered by, as AIP-132 writes it.
-fn account_order(reader: &mut Reader, order_by: &str) -> Order {
+fn account_order(reader: &mut FieldReader, order_by: &str) -> Order {
     let mut words = order_by.split_ascii_whitespace();
     let by = match words.next() {
         None | Some("name") => Some(OrderBy::Name),
@@ -71,7 +71,7 @@ fn account_order(reader: &mut Reader, order_by: &str) -> Order {
 }
 
 /// Which entries are listed.
-pub fn entries(reader: &mut Reader, kinds: &[i32], from: Option<Timestamp>, to: Option<Timestamp>) -> EntryFilter {
+pub fn entries(reader: &mut FieldReader, kinds: &[i32], from: Option<Timestamp>, to: Option<Timestamp>) -> EntryFilter {
     if kinds.len() > MOST_KINDS {
         reader.refuse("kinds", format!("must have at most {MOST_KINDS} elements"));
     }

@@ -1,6 +1,6 @@
 //! Reads changes of the credit limit, which three requests carry.
 
-use super::reader::{Reader, Sign};
+use super::reader::{FieldReader, Sign};
 use crate::domain::command::{LimitChange, TemporaryChange, Until};
 use crate::domain::time::Millis;
 use crate::grpc::v1::credit_limit_change::Temporary;
@@ -11,7 +11,7 @@ const DAY: Millis = 24 * 60 * 60 * 1000;
 const MAX_DAYS: i32 = 3650;
 
 /// A change of the limit; absent: none.
-pub fn limit_change(reader: &mut Reader, change: Option<CreditLimitChange>) -> LimitChange {
+pub fn limit_change(reader: &mut FieldReader, change: Option<CreditLimitChange>) -> LimitChange {
     let Some(CreditLimitChange { permanent, temporary }) = change else { return LimitChange::default() };
     reader.within("credit_limit", |reader| {
         let permanent = reader.optional_amount("permanent", permanent, Sign::NotNegative);
@@ -28,7 +28,7 @@ pub fn limit_change(reader: &mut Reader, change: Option<CreditLimitChange>) -> L
     })
 }
 
-fn set_temporary(reader: &mut Reader, limit: TemporaryCreditLimit) -> TemporaryChange {
+fn set_temporary(reader: &mut FieldReader, limit: TemporaryCreditLimit) -> TemporaryChange {
     let TemporaryCreditLimit { limit, end } = limit;
     let amount = reader.amount("limit", limit, Sign::NotNegative);
     let until = match end {

@@ -4,11 +4,11 @@ use super::render::{credit, instant, mode, money};
 use crate::domain::account::{Account, Category, NonUsageBilling, Reservation};
 use crate::domain::entry::{Entry, EntryKind};
 use crate::grpc::v1;
-use crate::ledger::{EntryPlace, ListedAccount};
+use crate::ledger::{EntryPosition, ListedAccount};
 use crate::service::decisions::AccountDeclines;
-use crate::service::search::Way;
+use crate::service::search::SearchMethod;
 
-/// What was declined of an account.
+/// Declined commands of an account.
 #[must_use]
 pub fn declines(found: AccountDeclines) -> v1::ListDeclinesResponse {
     let AccountDeclines { account, declines, kept_since } = found;
@@ -71,7 +71,7 @@ pub fn reservation(account: &Account, reservation: &Reservation) -> v1::Reservat
 
 /// A journal entry.
 #[must_use]
-pub fn entry(account: &Account, place: EntryPlace, entry: Entry) -> v1::Entry {
+pub fn entry(account: &Account, place: EntryPosition, entry: Entry) -> v1::Entry {
     let (recorded, amount, moved) = (entry.kind(), entry.amount(), entry.data.movement());
     let money = |units| Some(money(account, units));
     let is_by_hand = !entry.metadata.actor.is_empty() || !entry.metadata.reason.is_empty();
@@ -110,11 +110,11 @@ pub fn entry(account: &Account, place: EntryPlace, entry: Entry) -> v1::Entry {
 
 /// How accounts were found.
 #[must_use]
-pub fn way(way: Way) -> v1::AccountMatch {
+pub fn way(way: SearchMethod) -> v1::AccountMatch {
     match way {
-        Way::Parts => v1::AccountMatch::Parts,
-        Way::Beginning => v1::AccountMatch::Beginning,
-        Way::Ledger => v1::AccountMatch::BeginningOfName,
+        SearchMethod::Parts => v1::AccountMatch::Parts,
+        SearchMethod::Beginning => v1::AccountMatch::Beginning,
+        SearchMethod::Ledger => v1::AccountMatch::BeginningOfName,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Single fields, read within their bounds. What is wrong is collected, so that a caller learns of all of it at once.
 //!
-//! A field that is wrong reads as some harmless value; [`Reader::finish`] then refuses the whole. Bounds: at most
+//! A field that is wrong reads as some harmless value; [`FieldReader::finish`] then refuses the whole. Bounds: at most
 //! [`MAX_VIOLATIONS`] are returned, and keys are shown cut to [`MAX_SHOWN`] characters, because details travel in a header.
 
 use std::ops::RangeInclusive;
@@ -41,7 +41,7 @@ pub enum Sign {
 
 /// Reads the fields of one request.
 #[derive(Debug)]
-pub struct Reader {
+pub struct FieldReader {
     now: UnixMillis,
     path: Vec<&'static str>,
     violations: Vec<Violation>,
@@ -49,7 +49,7 @@ pub struct Reader {
     calendar: Option<Clock>,
 }
 
-impl Reader {
+impl FieldReader {
     /// Reads a request that came at `now`.
     #[must_use]
     pub fn new(now: UnixMillis) -> Self {

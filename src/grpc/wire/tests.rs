@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 use prost_types::{Duration, Timestamp};
 
-use super::reader::{MAX_VIOLATIONS, Reader};
+use super::reader::{FieldReader, MAX_VIOLATIONS};
 use super::{accounts, charging};
 use crate::domain::command::{Action, Command, Reserve};
 use crate::domain::money::{DecimalAmount, Units};
@@ -16,13 +16,13 @@ use crate::grpc::v1::update_account_request::LowCredit;
 
 const NOW: UnixMillis = UnixMillis::new(1_800_000_000_000);
 
-fn read<Q>(request: Q, read: fn(&mut Reader, Q) -> Command) -> Result<Command, Vec<String>> {
-    let mut reader = Reader::new(NOW);
+fn read<Q>(request: Q, read: fn(&mut FieldReader, Q) -> Command) -> Result<Command, Vec<String>> {
+    let mut reader = FieldReader::new(NOW);
     let command = read(&mut reader, request);
     reader.finish(command).map_err(|violations| violations.into_iter().map(|violation| violation.field).collect())
 }
 
-fn refused<Q>(request: Q, reads: fn(&mut Reader, Q) -> Command) -> Vec<String> {
+fn refused<Q>(request: Q, reads: fn(&mut FieldReader, Q) -> Command) -> Vec<String> {
     read(request, reads).err().unwrap_or_default()
 }
 

@@ -1,4 +1,4 @@
-//! What waits for a partition: calls and what streams have sent, each fair by source, and what is taken of them for a batch.
+//! The queue of a partition: calls and the commands of streams, each fair by source, and what is taken of them for a batch.
 
 use std::collections::VecDeque;
 
@@ -8,7 +8,7 @@ use crate::{LedgerError, MAX_BATCH, PreparedCommand};
 use domain::outcome::Answer;
 use platform::lanes::fair::FairQueue;
 use platform::lanes::source::Source;
-use platform::telemetry::traces::Place;
+use platform::telemetry::traces::SpanReference;
 
 /// How many commands of calls may wait for one partition, and how many of streams. A source may have as many of them as places are free:
 /// half, if it is alone.
@@ -22,27 +22,27 @@ pub struct Waiting {
     pub prepared: PreparedCommand,
     pub answer: Caller,
     /// The span of its call, if that is recorded.
-    pub trace: Option<Box<Place>>,
+    pub trace: Option<Box<SpanReference>>,
 }
 
-/// Who waits for an answer.
+/// A waiting caller.
 pub type Caller = oneshot::Sender<Result<Answer, LedgerError>>;
 
-/// What waits for one partition.
+/// Commands that wait for one partition.
 pub struct Queue {
     pub calls: FairQueue<Waiting>,
     pub streams: FairQueue<Waiting>,
 }
 
-/// What goes into a batch.
+/// The commands of a batch.
 pub struct Taken {
     pub commands: Vec<PreparedCommand>,
-    /// Who waits for the answer to each.
+    /// The waiting caller of each.
     pub callers: Vec<Caller>,
     /// How many of its commands came from streams.
     pub streamed: usize,
     /// The spans of its calls that are recorded.
-    pub traced: Vec<Place>,
+    pub traced: Vec<SpanReference>,
 }
 
 impl Queue {
@@ -60,7 +60,7 @@ impl Queue {
         queue.push(source, waiting)
     }
 
-    /// Takes what goes into the next batch, after what was left for it: of streams, at most that share.
+    /// Takes the commands of the next batch, after those that were left for it: of streams, at most that share.
     pub fn take(&mut self, deferred: &mut VecDeque<(PreparedCommand, Caller)>, most_streamed: usize) -> Taken {
         let streamed = most_streamed.min(self.streams.len());
         let calls = (deferred.len() + self.calls.len()).min(MAX_BATCH - streamed.min(STREAMS_PLACES));

@@ -1,8 +1,8 @@
 //! Blocks of journal entries, as bytes.
 //!
-//! A block is a [`BlockHeader`], the ids of the accounts (`<Bc0`), the endings, and the entries. An ending is what a command's entries have
-//! in common: an [`EndingHeader`], and a protobuf message of what the caller sent. Ids and endings are packed before the step, which copies
-//! them as they are. An entry is a [`StoredEntry`], and what its flags say that follows.
+//! A block is a [`BlockHeader`], the ids of the accounts (`<Bc0`), the metadata of the commands, and the entries. The metadata of a command,
+//! which its entries share, is a [`MetadataHeader`], and a protobuf message of what the caller sent. Ids and metadata are packed before the
+//! step, which copies them as they are. An entry is a [`StoredEntry`], and what its flags say that follows.
 
 use bytes::{Buf, BufMut};
 use prost::Message;
@@ -10,7 +10,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, f
 
 use super::entry::EntryNumbers;
 use super::record::{Stored, Time};
-use super::records::{BlockHeader, EndingHeader, Moving, StoredEntry};
+use super::records::{BlockHeader, MetadataHeader, Moving, StoredEntry};
 use super::{Undecodable, category, get_number, mode, non_usage_billing, put_number};
 use crate::Block;
 use domain::account::{Currency, Mode};
@@ -30,12 +30,12 @@ pub(crate) mod entry_flag {
     pub const GIVEN_BACK: u8 = 128;
 }
 
-/// In the place of an entry's ending: only the account is meant. So it is with what was due by itself.
+/// In the place of an entry's metadata: only the account is meant. So it is with due events.
 pub(crate) const ACCOUNT_ONLY: u16 = 1 << 15;
 
-/// What the caller sent along, as stored. What a reader does not know, it skips.
+/// Metadata from the caller, as stored. Readers skip unknown fields.
 #[derive(Clone, PartialEq, Message)]
-struct Rest {
+struct StoredMetadata {
     #[prost(string, tag = "1")]
     request_id: String,
     #[prost(string, tag = "2")]
@@ -97,7 +97,7 @@ struct StoredSettings {
 }
 
 /// Packs what a command's entries repeat of what it asks for. The fingerprint is a digest of it. Written field by field, because it is
-/// done for every charge, and a [`Rest`] would need a copy of each text.
+/// done for every charge, and a [`StoredMetadata`] would need a copy of each text.
 #[must_use]
 pub fn encode_asked(command: &Command) -> Vec<u8> {
     encode(command, None)
@@ -132,10 +132,10 @@ pub(crate) fn put_account(bytes: &mut Vec<u8>, account: &str) {
     bytes.put_slice(account.as_bytes());
 }
 
-/// Appends an ending to a block's.
-pub(crate) fn put_ending(bytes: &mut Vec<u8>, account_place: u16, rest: &[u8]) {
-    EndingHeader { account: account_place, length: u32::try_from(rest.len()).unwrap_or(u32::MAX) }.put(bytes);
-    bytes.put_slice(rest);
+/// Appends the metadata of a command to a block's.
+pub(crate) fn put_metadata(bytes: &mut Vec<u8>, account_place: u16, payload: &[u8]) {
+    MetadataHeader { account: account_place, length: u32::try_from(payload.len()).unwrap_or(u32::MAX) }.put(bytes);
+    bytes.put_slice(payload);
 }
 
 /// Completes what a command's entries repeat of it by the fingerprint.
@@ -231,28 +231,28 @@ fn restore_settings(stored: StoredSettings) -> Option<Settings> {
     })
 }
 
-/// Packs a block. Each entry gets an ending of its own.
+/// Packs a block. Each entry gets metadata of its own.
 #[must_use]
 pub fn encode_block(block: &Block) -> Vec<u8> {
     let count = block.entries.len();
-    let (mut accounts, mut endings, mut entries) = (Vec::new(), Vec::new(), Vec::with_capacity(count * 60));
+    let (mut accounts, mut metadata, mut entries) = (Vec::new(), Vec::new(), Vec::with_capacity(count * 60));
     let (mut account_count, mut last_account) = (0_u16, None);
-    let mut rest = Vec::new();
-    for (ending, entry) in (0_u16..).zip(&block.entries) {
+    let mut payload = Vec::new();
+    for (metadata_place, entry) in (0_u16..).zip(&block.entries) {
         if last_account != Some(&entry.account) {
             put_account(&mut accounts, &entry.account);
             last_account = Some(&entry.account);
             account_count += 1;
         }
-        rest.clear();
-        put_asked(&mut rest, &entry.request_id, &entry.refers_to, &entry.metadata, entry.data.settings(), None);
-        put_invoices(&mut rest, &entry.metadata.invoices);
-        put_context(&mut rest, &entry.metadata);
-        put_fingerprint(&mut rest, &entry.fingerprint);
-        put_ending(&mut endings, account_count, &rest);
-        put_entry(&mut entries, entry, ending, block.time);
+        payload.clear();
+        put_asked(&mut payload, &entry.request_id, &entry.refers_to, &entry.metadata, entry.data.settings(), None);
+        put_invoices(&mut payload, &entry.metadata.invoices);
+        put_context(&mut payload, &entry.metadata);
+        put_fingerprint(&mut payload, &entry.fingerprint);
+        put_metadata(&mut metadata, account_count, &payload);
+        put_entry(&mut entries, entry, metadata_place, block.time);
     }
-    let mut bytes = Vec::with_capacity(BlockHeader::BYTES + accounts.len() + endings.len() + entries.len());
+    let mut bytes = Vec::with_capacity(BlockHeader::BYTES + accounts.len() + metadata.len() + entries.len());
     let header = BlockHeader {
         first_sequence: block.first_sequence,
         count: u32::try_from(count).unwrap_or(u32::MAX),
@@ -260,16 +260,16 @@ pub fn encode_block(block: &Block) -> Vec<u8> {
         id: block.id,
         previous: block.previous,
         accounts: account_count,
-        endings: u16::try_from(count).unwrap_or(u16::MAX),
+        metadata: u16::try_from(count).unwrap_or(u16::MAX),
     };
     header.put(&mut bytes);
-    for part in [accounts, endings, entries] {
+    for part in [accounts, metadata, entries] {
         bytes.put_slice(&part);
     }
     bytes
 }
 
-fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: UnixMillis) {
+fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, metadata_place: u16, block_time: UnixMillis) {
     let EntryNumbers { kind, amount, details, given_back } = EntryNumbers::of(&entry.data);
     let has_own_time = entry.time != block_time;
     let has_details = details != [0; 2];
@@ -277,7 +277,7 @@ fn put_entry(bytes: &mut Vec<u8>, entry: &Entry, ending: u16, block_time: UnixMi
     let flags = if has_own_time { entry_flag::OWN_TIME } else { 0 } | if has_details { entry_flag::DETAILS } else { 0 };
     let Entry { bill, balance, unbilled, reserved, account_sequence, .. } = *entry;
     let (kind, mode) = (kind as u8 | flags, entry.mode as u8 | if gives_back { entry_flag::GIVEN_BACK } else { 0 });
-    StoredEntry { kind, mode, ending, bill, amount, balance, unbilled, reserved, account_sequence }.put(bytes);
+    StoredEntry { kind, mode, metadata_place, bill, amount, balance, unbilled, reserved, account_sequence }.put(bytes);
     if has_own_time {
         Time::put(entry.time, bytes);
     }
@@ -296,17 +296,18 @@ pub fn decode_block(bytes: &[u8]) -> Result<Block, Undecodable> {
 
 fn read_block(mut bytes: &[u8]) -> Option<Block> {
     let header = BlockHeader::get(&mut bytes)?;
-    let BlockHeader { first_sequence, time, id, previous, accounts: account_count, endings: ending_count, .. } = header;
+    let BlockHeader { first_sequence, time, id, previous, accounts: account_count, metadata: metadata_count, .. } = header;
     let count = header.count as usize;
     let accounts: Vec<&str> = (0..account_count).map(|_| read_account(&mut bytes)).collect::<Option<_>>()?;
-    let endings: Vec<Ending<'_>> = (0..ending_count).map(|_| Ending::read(&mut bytes, &accounts)).collect::<Option<_>>()?;
+    let metadata: Vec<CommandMetadata<'_>> =
+        (0..metadata_count).map(|_| CommandMetadata::read(&mut bytes, &accounts)).collect::<Option<_>>()?;
     if bytes.remaining() < count.checked_mul(StoredEntry::BYTES)? {
         return None;
     }
     let mut entries = Vec::with_capacity(count);
     for _ in 0..count {
         let packed = PackedEntry::read(&mut bytes)?;
-        entries.push(packed.with(endings.get(usize::from(packed.ending & !ACCOUNT_ONLY))?, time)?);
+        entries.push(packed.with(metadata.get(usize::from(packed.metadata_place & !ACCOUNT_ONLY))?, time)?);
     }
     bytes.is_empty().then_some(Block { first_sequence, id, previous, time, entries })
 }
@@ -323,24 +324,24 @@ fn take<'a>(bytes: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 }
 
 /// What a command's entries have in common.
-struct Ending<'a> {
+struct CommandMetadata<'a> {
     account: &'a str,
-    rest: &'a [u8],
+    payload: &'a [u8],
 }
 
-impl<'a> Ending<'a> {
+impl<'a> CommandMetadata<'a> {
     fn read(bytes: &mut &'a [u8], accounts: &[&'a str]) -> Option<Self> {
-        let header = EndingHeader::get(bytes)?;
+        let header = MetadataHeader::get(bytes)?;
         let (place, length) = (usize::from(header.account).checked_sub(1)?, header.length as usize);
-        Some(Self { account: accounts.get(place)?, rest: take(bytes, length)? })
+        Some(Self { account: accounts.get(place)?, payload: take(bytes, length)? })
     }
 }
 
-/// An entry as it is stored, without its ending.
+/// An entry as it is stored, without its metadata.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PackedEntry {
-    /// Where its ending is, and perhaps [`ACCOUNT_ONLY`].
-    pub ending: u16,
+    /// The place of its metadata, and perhaps [`ACCOUNT_ONLY`].
+    pub metadata_place: u16,
     /// What it records.
     pub numbers: EntryNumbers,
     /// What the account had after it.
@@ -353,7 +354,7 @@ pub(crate) struct PackedEntry {
 
 impl PackedEntry {
     pub(crate) fn read(bytes: &mut &[u8]) -> Option<Self> {
-        let StoredEntry { kind, mode: flagged_mode, ending, bill, amount, balance, unbilled, reserved, account_sequence } =
+        let StoredEntry { kind, mode: flagged_mode, metadata_place, bill, amount, balance, unbilled, reserved, account_sequence } =
             StoredEntry::get(bytes)?;
         let has = |flag: u8| kind & flag != 0;
         let kind = EntryKind::from_number(kind & !(entry_flag::OWN_TIME | entry_flag::DETAILS))?;
@@ -363,17 +364,17 @@ impl PackedEntry {
         let details = if has(entry_flag::DETAILS) { [get_number(bytes)?, get_number(bytes)?] } else { [0; 2] };
         let given_back =
             if flagged_mode & entry_flag::GIVEN_BACK == 0 { [0; 3] } else { [get_number(bytes)?, get_number(bytes)?, get_number(bytes)?] };
-        Some(Self { ending, numbers: EntryNumbers { kind, amount, details, given_back }, moving, bill, mode, own_time })
+        Some(Self { metadata_place, numbers: EntryNumbers { kind, amount, details, given_back }, moving, bill, mode, own_time })
     }
 
-    fn with(self, ending: &Ending<'_>, block_time: UnixMillis) -> Option<Entry> {
-        let rest = Rest::decode(if self.ending & ACCOUNT_ONLY == 0 { ending.rest } else { &[] }).ok()?;
+    fn with(self, command: &CommandMetadata<'_>, block_time: UnixMillis) -> Option<Entry> {
+        let stored = StoredMetadata::decode(if self.metadata_place & ACCOUNT_ONLY == 0 { command.payload } else { &[] }).ok()?;
         let Moving { balance, unbilled, reserved, sequence: account_sequence } = self.moving;
-        let settings = rest.settings.map_or(Some(Settings::default()), restore_settings)?;
+        let settings = stored.settings.map_or(Some(Settings::default()), restore_settings)?;
         Some(Entry {
             data: self.numbers.data(self.mode, settings).ok()?,
-            account: ending.account.to_owned(),
-            request_id: rest.request_id,
+            account: command.account.to_owned(),
+            request_id: stored.request_id,
             account_sequence,
             time: self.own_time.unwrap_or(block_time),
             mode: self.mode,
@@ -381,25 +382,25 @@ impl PackedEntry {
             balance,
             unbilled,
             reserved,
-            fingerprint: rest.fingerprint.to_le_bytes(),
+            fingerprint: stored.fingerprint.to_le_bytes(),
             metadata: Metadata {
-                category: match rest.category {
+                category: match stored.category {
                     0 => None,
                     number => Some(category(u8::try_from(number).ok()?)?),
                 },
-                item: rest.item,
-                description: rest.description,
-                quantity: rest.quantity,
-                unit: rest.unit,
-                occurred_at: rest.occurred_at.map(UnixMillis::new),
-                attributes: rest.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
-                actor: rest.actor,
-                on_behalf_of: rest.on_behalf_of,
-                reason: rest.reason,
-                origin: rest.origin,
-                invoices: rest.invoices,
+                item: stored.item,
+                description: stored.description,
+                quantity: stored.quantity,
+                unit: stored.unit,
+                occurred_at: stored.occurred_at.map(UnixMillis::new),
+                attributes: stored.attributes.into_iter().map(|attribute| (attribute.key, attribute.value)).collect(),
+                actor: stored.actor,
+                on_behalf_of: stored.on_behalf_of,
+                reason: stored.reason,
+                origin: stored.origin,
+                invoices: stored.invoices,
             },
-            refers_to: rest.refers_to,
+            refers_to: stored.refers_to,
         })
     }
 }

@@ -5,7 +5,7 @@ use super::record::{
 };
 
 record! {
-    /// What every step looks at of the state of a partition.
+    /// The state of a partition that every step reads.
     struct StepState {
         /// The version of keys and records.
         version: Count,
@@ -55,7 +55,7 @@ record! {
         balance: Amount,
         /// What is not yet billed.
         unbilled: Amount,
-        /// What open reservations hold.
+        /// The sum of open reservations.
         reserved: Amount,
         /// How many entries it has.
         sequence: Sequence,
@@ -101,7 +101,7 @@ record! {
 }
 
 record! {
-    /// What only the script keeps of an account.
+    /// Fields of an account that only the script uses.
     struct Expiry {
         /// From when on its reservations are counted in what is reserved. It may be earlier than that, for instance 0.
         next_expiry: Time,
@@ -111,7 +111,7 @@ record! {
 record! {
     /// A reservation. The account ([`TEXT`]) and the id follow.
     struct StoredReservation {
-        /// What it holds.
+        /// The reserved amount.
         amount: Amount,
         /// By when what was consumed is to be reported.
         report_by: Time,
@@ -175,7 +175,7 @@ record! {
 }
 
 record! {
-    /// The start of a block of the journal. The ids of the accounts, the endings and the entries follow.
+    /// The start of a block of the journal. The ids of the accounts, the metadata and the entries follow.
     struct BlockHeader {
         /// The sequence of its first entry.
         first_sequence: LongSequence,
@@ -189,14 +189,14 @@ record! {
         previous: Bytes16,
         /// How many accounts it names.
         accounts: Short,
-        /// How many endings it has.
-        endings: Short,
+        /// How many metadata records it has.
+        metadata: Short,
     }
 }
 
 record! {
     /// The start of what a command's entries have in common. A protobuf message of what the caller sent follows.
-    struct EndingHeader {
+    struct MetadataHeader {
         /// The place of its account in the block, from 1 on.
         account: Short,
         /// The length of the message.
@@ -212,8 +212,8 @@ record! {
         kind: Byte,
         /// The account's mode, and a flag.
         mode: Byte,
-        /// The place of its ending.
-        ending: Short,
+        /// The place of its metadata.
+        metadata_place: Short,
         /// The bill that it falls into.
         bill: Count,
         /// Its amount.

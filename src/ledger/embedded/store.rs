@@ -53,7 +53,7 @@ const ROTATE: &str = "
     CREATE TABLE requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
 ";
 
-/// What the file says of itself.
+/// The file's settings and identity.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 struct Stored {
     /// The ledger's id; `None` if the file is of an earlier version.

@@ -102,7 +102,7 @@ impl Engine for ModelEngine {
         futures_util::future::ready(Ok(cursor.is_some())).boxed()
     }
 
-    fn window(&self) -> Millis {
+    fn idempotency_window(&self) -> Millis {
         self.window
     }
 

@@ -1,4 +1,4 @@
-//! Takes back what a step did to a partition in memory, when its store did not take it.
+//! Undoes what a step did to a partition in memory, when its store did not take it.
 //!
 //! Each change keeps what it replaced. So a step is undone at the cost of what it changed, however much the partition holds.
 
@@ -10,7 +10,7 @@ use domain::money::Units;
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 use domain::time::UnixMillis;
 
-/// What a change replaced; `None` if there was nothing.
+/// The values that a change replaced; `None` if there was nothing.
 #[derive(Clone, Debug)]
 pub(crate) enum Before {
     State(State),
@@ -51,7 +51,7 @@ impl PartitionState {
         }
     }
 
-    /// Says when an account was created.
+    /// Returns when an account was created.
     pub(crate) fn set_created_at(&mut self, id: &str, created_at: UnixMillis) {
         if let Some(profile) = self.profiles.get_mut(id) {
             profile.created_at = created_at;
@@ -148,7 +148,7 @@ mod tests {
             (4, vec![prepared("settle", debit(2, Some("hold"))), prepared("name-2", rename("acme"))]),
             // The other reservation expires.
             (10_000, vec![prepared("late", debit(1, None))]),
-            // What is due by itself: a reservation expires, or the generations swap.
+            // A due event: a reservation expires, or the generations swap.
             (100_000, vec![]),
             (100_001, vec![prepared("top-up", Action::TopUp { amount: DecimalAmount::new(100, 0) }), prepared("close", Action::Close)]),
             (200_000, vec![]),

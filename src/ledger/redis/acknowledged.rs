@@ -13,17 +13,17 @@ use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, FromRedisValue, RedisError, Value};
 
 use super::batch::PackedBatch;
-use super::connection::{Manner, Proof, Ran, Wait, send_so};
-use super::fate::{Fate, of_read};
+use super::connection::{Proof, ScriptOptions, ScriptReply, Wait, send_so};
 use super::keys::PartitionKeys;
 use super::losses::{Losses, field};
 use super::reply::Written;
+use super::reply_failure::{ReplyFailure, of_read};
 use crate::codec::records::{BlockHeader, StepState};
 
 /// How much a thread keeps of the contents of the blocks of all partitions, in bytes.
 const CONTENTS: usize = 32 << 20;
 
-/// Of how many blocks of all partitions a thread knows that they were acknowledged, also where it has no room for their contents.
+/// How many acknowledged blocks of all partitions a thread remembers, also where it has no room for their contents.
 const BLOCKS: usize = 131_072;
 
 /// How many blocks are kept aside by one command.
@@ -40,24 +40,24 @@ enum Unfinished {
     Short { found: u64, needed: u32 },
 }
 
-/// What one thread has acknowledged.
+/// The blocks that one thread has acknowledged.
 pub(super) struct Acknowledged {
     /// One per partition, owned by one thread: nothing waits for their locks.
     partitions: Box<[Mutex<Tail>]>,
-    room: Room,
+    room: TailLimits,
     /// What replicas must have before something counts as kept aside: as much as of what is acknowledged.
     proof: Wait,
 }
 
 /// How much is kept of a partition, so that all of them stay within bounds.
 #[derive(Clone, Copy, Debug)]
-struct Room {
+struct TailLimits {
     bytes: usize,
     blocks: usize,
 }
 
-impl Room {
-    /// The share of one of so many partitions. A power of two, because that is what a queue allocates.
+impl TailLimits {
+    /// The share of one partition, given their number. A power of two, because that is what a queue allocates.
     fn of_each(partitions: usize) -> Self {
         let partitions = partitions.max(1);
         Self { bytes: CONTENTS / partitions, blocks: 1 << (BLOCKS / partitions).max(1).ilog2() }
@@ -67,7 +67,7 @@ impl Room {
 /// The last blocks of a partition, oldest first.
 #[derive(Default)]
 struct Tail {
-    blocks: VecDeque<Kept>,
+    blocks: VecDeque<AcknowledgedBlock>,
     /// How many of the oldest have no content any more.
     emptied: usize,
     bytes: usize,
@@ -78,13 +78,13 @@ struct Tail {
 }
 
 /// A block that was acknowledged.
-struct Kept {
+struct AcknowledgedBlock {
     header: BlockHeader,
-    /// The ids of the accounts, the endings, and the entries; empty once there is no room.
+    /// The ids of the accounts, the metadata, and the entries; empty once there is no room.
     content: Box<[u8]>,
 }
 
-impl Kept {
+impl AcknowledgedBlock {
     fn bytes(&self) -> usize {
         self.content.len()
     }
@@ -109,7 +109,7 @@ struct Lost {
 impl Acknowledged {
     /// Starts with nothing acknowledged in any of `partitions`.
     pub(super) fn new(partitions: usize, proof: Wait) -> Self {
-        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect(), room: Room::of_each(partitions), proof }
+        Self { partitions: (0..partitions).map(|_| Mutex::default()).collect(), room: TailLimits::of_each(partitions), proof }
     }
 
     fn tail(&self, partition: u16) -> Option<MutexGuard<'_, Tail>> {
@@ -126,11 +126,11 @@ impl Acknowledged {
             // Others may have written the one before.
             previous: [0; 16],
             accounts: packed.accounts,
-            endings: u16::try_from(commands).unwrap_or(u16::MAX),
+            metadata: u16::try_from(commands).unwrap_or(u16::MAX),
         };
         if let Some(mut tail) = self.tail(partition) {
-            let content = [packed.ids.as_slice(), &packed.endings, written.entries].concat().into();
-            tail.keep(Kept { header, content }, self.room);
+            let content = [packed.ids.as_slice(), &packed.metadata, written.entries].concat().into();
+            tail.keep(AcknowledgedBlock { header, content }, self.room);
         }
     }
 
@@ -176,7 +176,7 @@ impl Acknowledged {
                 }
                 Err(Unfinished::Failed(error)) => match of_read(&error) {
                     // It is elsewhere, or on its way there.
-                    Fate::Moved(_) | Fate::Asked(_) => {}
+                    ReplyFailure::Moved(_) | ReplyFailure::Asked(_) => {}
                     _ if self.is_any_known(keys.number) => left.push(keys.number),
                     _ => {}
                 },
@@ -259,7 +259,7 @@ impl Acknowledged {
             });
             // Replicas that have the last have all of it.
             let wait = self.proof.filter(|_| chunks.peek().is_none());
-            let Ran { replicas, .. } = send_so(connection, command, Manner { is_asking: false, wait }).await?;
+            let ScriptReply { replicas, .. } = send_so(connection, command, ScriptOptions { is_asking: false, wait }).await?;
             if let (Some(Proof { replicas: needed, .. }), found) = (wait, replicas.unwrap_or(0))
                 && found < u64::from(needed)
             {
@@ -269,7 +269,7 @@ impl Acknowledged {
         Ok(())
     }
 
-    /// Tells the log once that what a server has lost is not kept aside.
+    /// Logs once that what a server has lost is not kept aside.
     fn tell_refusal(&self, partition: u16, error: &Unfinished) {
         if self.tail(partition).is_some_and(|mut tail| !std::mem::replace(&mut tail.is_refusal_told, true)) {
             tracing::warn!(partition, %error, "what was lost cannot be kept aside yet");
@@ -278,7 +278,7 @@ impl Acknowledged {
 }
 
 impl Tail {
-    fn keep(&mut self, kept: Kept, room: Room) {
+    fn keep(&mut self, kept: AcknowledgedBlock, room: TailLimits) {
         if self.blocks.len() >= room.blocks
             && let Some(oldest) = self.blocks.pop_front()
         {
@@ -315,7 +315,7 @@ impl Tail {
             lost.count += 1;
             if kept.bytes() == 0 && lost.blocks.is_empty() {
                 let mut bytes = Vec::with_capacity(BlockHeader::BYTES);
-                BlockHeader { count: 0, accounts: 0, endings: 0, ..kept.header }.put(&mut bytes);
+                BlockHeader { count: 0, accounts: 0, metadata: 0, ..kept.header }.put(&mut bytes);
                 lost.blocks.push((field(kept.header.first_sequence, kept.header.id), bytes));
             } else if kept.bytes() > 0 {
                 let mut bytes = Vec::with_capacity(BlockHeader::BYTES + kept.bytes());
@@ -329,7 +329,7 @@ impl Tail {
 
     fn forget_from(&mut self, id: [u8; 16]) {
         let place = self.place(id);
-        let forgotten: usize = self.blocks.iter().skip(place).map(Kept::bytes).sum();
+        let forgotten: usize = self.blocks.iter().skip(place).map(AcknowledgedBlock::bytes).sum();
         self.blocks.truncate(place);
         self.bytes -= forgotten;
         self.emptied = self.emptied.min(place);
@@ -364,10 +364,10 @@ mod tests {
     use super::*;
     use domain::time::UnixMillis;
 
-    fn kept(first_sequence: u64, count: u32, bytes: usize) -> Kept {
+    fn kept(first_sequence: u64, count: u32, bytes: usize) -> AcknowledgedBlock {
         let id = u128::from(first_sequence).to_be_bytes();
-        let header = BlockHeader { first_sequence, count, time: UnixMillis::NONE, id, previous: [0; 16], accounts: 1, endings: 1 };
-        Kept { header, content: vec![0; bytes].into() }
+        let header = BlockHeader { first_sequence, count, time: UnixMillis::NONE, id, previous: [0; 16], accounts: 1, metadata: 1 };
+        AcknowledgedBlock { header, content: vec![0; bytes].into() }
     }
 
     fn id(first_sequence: u64) -> [u8; 16] {
@@ -378,7 +378,7 @@ mod tests {
     fn what_has_no_room_is_still_counted() {
         let mut tail = Tail::default();
         for number in 0..10 {
-            tail.keep(kept(1 + 2 * number, 2, 100), Room { bytes: 350, blocks: 16 });
+            tail.keep(kept(1 + 2 * number, 2, 100), TailLimits { bytes: 350, blocks: 16 });
         }
         assert_eq!((tail.emptied, tail.bytes), (7, 300));
         let lost = tail.from(id(3), 2);
@@ -395,10 +395,10 @@ mod tests {
     #[test]
     fn what_a_thread_keeps_of_all_partitions_together_is_bounded() {
         for partitions in [1, 4, 8, 48, 1_024] {
-            let (mut tail, room) = (Tail::default(), Room::of_each(partitions));
-            (0..2 * room.blocks as u64 + 5).for_each(|number| tail.keep(kept(1 + number, 1, 1), Room { bytes: 3, ..room }));
+            let (mut tail, room) = (Tail::default(), TailLimits::of_each(partitions));
+            (0..2 * room.blocks as u64 + 5).for_each(|number| tail.keep(kept(1 + number, 1, 1), TailLimits { bytes: 3, ..room }));
             assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (room.blocks, room.blocks - 3, 3));
-            assert!(partitions * tail.blocks.capacity() * size_of::<Kept>() <= 10 << 20, "{partitions}");
+            assert!(partitions * tail.blocks.capacity() * size_of::<AcknowledgedBlock>() <= 10 << 20, "{partitions}");
             assert!(partitions * room.bytes <= CONTENTS && room.blocks >= 100, "{partitions}");
         }
     }

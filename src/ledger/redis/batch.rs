@@ -13,7 +13,7 @@ use bytes::BufMut;
 use rmp::encode::{write_array_len, write_sint, write_str_len};
 
 use crate::codec::encode_place;
-use crate::codec::journal::{put_account, put_ending};
+use crate::codec::journal::{put_account, put_metadata};
 use crate::codec::records::{BatchHeader, StoredCommand};
 use crate::model::BatchTime;
 use crate::{IdempotencyKey, NamePlace, PreparedCommand, fold_name};
@@ -108,8 +108,8 @@ pub struct PackedBatch {
     pub accounts: u16,
     /// The ids of the accounts.
     pub ids: Vec<u8>,
-    /// What the entries end with.
-    pub endings: Vec<u8>,
+    /// The metadata of the commands.
+    pub metadata: Vec<u8>,
     /// For a while after a migration: the commands' fingerprints as format version 2 made them. Else empty.
     pub legacy_fingerprints: Vec<u8>,
 }
@@ -125,7 +125,7 @@ pub fn encode(
 ) -> PackedBatch {
     let mut account_places = Places::<&str>::new(commands.len());
     let mut request_places = Places::<IdempotencyKey, BuildHasherDefault<DigestHasher>>::new(commands.len());
-    let (mut ids, mut endings) = (Vec::with_capacity(commands.len() * 16), Vec::with_capacity(commands.len() * 80));
+    let (mut ids, mut metadata) = (Vec::with_capacity(commands.len() * 16), Vec::with_capacity(commands.len() * 80));
     let (mut keys, mut columns) = (Vec::with_capacity(commands.len() * 16), Vec::with_capacity(commands.len() * 40));
     let (mut with_reservation, mut with_profile) = (Vec::new(), Vec::new());
     for prepared in commands {
@@ -166,7 +166,7 @@ pub fn encode(
             columns.put_u16_le(u16::try_from(extra.len()).unwrap_or(u16::MAX));
             columns.put_slice(&extra);
         }
-        put_ending(&mut endings, account, &prepared.rest);
+        put_metadata(&mut metadata, account, &prepared.payload);
     }
     for list in [&mut with_reservation, &mut with_profile] {
         list.sort_unstable();
@@ -198,7 +198,7 @@ pub fn encode(
     lists.iter().flatten().for_each(|place| batch.put_u16_le(*place));
     batch.append(&mut columns);
     let legacy_fingerprints = if has_legacy { commands.iter().flat_map(PreparedCommand::legacy_fingerprint).collect() } else { Vec::new() };
-    PackedBatch { commands: batch, accounts, ids, endings, legacy_fingerprints }
+    PackedBatch { commands: batch, accounts, ids, metadata, legacy_fingerprints }
 }
 
 /// The amount that most commands have one of, and a number for what they have to choose.

@@ -7,8 +7,8 @@ use futures_util::future::join_all;
 use redis::RedisError;
 
 use super::RedisEngine;
-use super::fate::{Fate, of_read};
 use super::keys::PartitionKeys;
+use super::reply_failure::{ReplyFailure, of_read};
 use crate::{CopiedCallers, LedgerError};
 
 /// Two processes may copy at the same time, the older state last.
@@ -69,8 +69,8 @@ impl RedisEngine {
         command.arg(COPY).arg(1).arg(keys.callers()).arg(version).arg(content);
         // Where a slot is on its way to, a key that is made is in the way of the one that is yet to come.
         let where_it_is = |error: &RedisError| match of_read(error) {
-            Fate::Asked(_) => Fate::Told(LedgerError::not_done(error)),
-            fate => fate,
+            ReplyFailure::Asked(_) => ReplyFailure::Final(LedgerError::not_done(error)),
+            reply_failure => reply_failure,
         };
         self.read_by::<i64>(keys, &command, where_it_is).await.map(drop)
     }

@@ -55,7 +55,7 @@ impl RedisOptions {
         }
     }
 
-    /// A connection that is driven by itself, and whose patience is a multiple of the usual.
+    /// A connection that is driven by a task of its own, and whose time limits are a multiple of the usual.
     pub(super) async fn connect_patiently(&self, address: &ConnectionAddr, patience: u32) -> anyhow::Result<DrivenConnection> {
         let patience = self.response_timeout * patience;
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(patience));
@@ -66,7 +66,7 @@ impl RedisOptions {
     }
 }
 
-/// A connection that is driven by itself, and closed with this value, whatever the server still owes it.
+/// A connection that is driven by a task of its own, and closed with this value, whatever the server still owes it.
 #[derive(Debug)]
 pub(super) struct DrivenConnection {
     connection: MultiplexedConnection,

@@ -16,8 +16,8 @@ use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::RedisOptions;
+use super::connection_log::ConnectionLog;
 use super::script::Script;
-use super::told::Told;
 use platform::telemetry::metrics;
 use platform::telemetry::traces::{Span, SpanKind};
 
@@ -30,13 +30,13 @@ const RETRY: [Duration; 5] = [
     Duration::from_millis(500),
 ];
 
-/// What must be polled for anything to be sent and answered. It ends when there is nothing more to do.
+/// The task that drives a connection: without it, nothing is sent or received. It ends with the connection.
 pub type Work = BoxFuture<'static, ()>;
 
 /// What a new connection must pass before anybody gets it.
 pub type Check = Arc<dyn Fn(MultiplexedConnection) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
 
-/// What replicas must have of what was written.
+/// How many replicas must have a write, and how durably.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
     /// How many of them must have it.
@@ -47,21 +47,21 @@ pub struct Proof {
     pub time: Duration,
 }
 
-/// What must be proved, if anything.
+/// The proof that a write needs, if any.
 pub type Wait = Option<Proof>;
 
 /// How a script is sent.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Manner {
+pub struct ScriptOptions {
     /// The slot is on its way to this server, and this is its part.
     pub is_asking: bool,
-    /// What replicas must have of what was written.
+    /// How many replicas must have a write, and how durably.
     pub wait: Wait,
 }
 
 /// A script's answer, and how many replicas have what it wrote, if that was asked.
 #[derive(Debug)]
-pub struct Ran {
+pub struct ScriptReply {
     pub answer: Value,
     pub replicas: Option<u64>,
 }
@@ -75,7 +75,7 @@ pub struct Connection {
     tried: Notify,
     /// Told of what may be a sign that others have the partitions now.
     trouble: Arc<Notify>,
-    told: Arc<Told>,
+    log: Arc<ConnectionLog>,
     address: ConnectionAddr,
     check: Check,
     options: RedisOptions,
@@ -98,10 +98,10 @@ impl std::fmt::Debug for Connection {
 
 impl Connection {
     /// A connection to be made.
-    pub fn new(options: RedisOptions, address: ConnectionAddr, trouble: Arc<Notify>, told: Arc<Told>, check: Check) -> Arc<Self> {
+    pub fn new(options: RedisOptions, address: ConnectionAddr, trouble: Arc<Notify>, log: Arc<ConnectionLog>, check: Check) -> Arc<Self> {
         let last_error = format!("not connected to Redis at {address} yet").into();
         let state = Mutex::new(State { connection: None, generation: 0, is_tried: false, last_error });
-        Arc::new(Self { state, given_up: Arc::default(), tried: Notify::new(), trouble, told, address, check, options })
+        Arc::new(Self { state, given_up: Arc::default(), tried: Notify::new(), trouble, log, address, check, options })
     }
 
     /// Connects once. Returns its work: while it is polled, answers come, and a connection that failed is replaced.
@@ -193,7 +193,7 @@ impl Connection {
         let is_lost = is_it(&state) && state.connection.take().is_some();
         if is_lost {
             metrics().redis.disconnected(true);
-            if self.told.lost(&self.address) {
+            if self.log.lost(&self.address) {
                 tracing::warn!(error = %reason, server = %self.address, "lost the connection to Redis");
             }
             state.last_error = reason.to_string().into();
@@ -202,7 +202,7 @@ impl Connection {
         is_lost
     }
 
-    /// Has the connection checked by something that was not checked when it was made.
+    /// Checks the connection against something that was not checked when it was made.
     pub async fn check_again<T>(
         &self,
         check: impl FnOnce(MultiplexedConnection) -> BoxFuture<'static, anyhow::Result<T>>,
@@ -230,7 +230,7 @@ impl Connection {
     }
 
     /// Runs a script by its hash. A Redis that does not know it is given its text: nothing was run, so that is safe.
-    pub async fn run(&self, script: &Script, keys: &[String], arguments: &[&[u8]], manner: Manner) -> Result<Ran, Failure> {
+    pub async fn run(&self, script: &Script, keys: &[String], arguments: &[&[u8]], manner: ScriptOptions) -> Result<ScriptReply, Failure> {
         let (mut connection, generation) = self.current()?;
         let span = Span::child("EVALSHA", SpanKind::Client);
         if let Some(span) = &span {
@@ -272,7 +272,7 @@ impl Connection {
         }
     }
 
-    /// Gives the connection up if the error says that it is of no more use.
+    /// Drops the connection if the error says that it is of no more use.
     fn look_at(&self, generation: u64, error: &RedisError) {
         let is_demoted = error.kind() == ServerErrorKind::ReadOnly.into();
         if error.is_io_error() || error.is_timeout() || error.is_unrecoverable_error() || is_demoted {
@@ -282,11 +282,11 @@ impl Connection {
 }
 
 /// Sends a command, and around it what its manner asks for.
-pub(super) async fn send_so(connection: &mut MultiplexedConnection, command: Cmd, manner: Manner) -> RedisResult<Ran> {
-    let Manner { is_asking, wait } = manner;
+pub(super) async fn send_so(connection: &mut MultiplexedConnection, command: Cmd, manner: ScriptOptions) -> RedisResult<ScriptReply> {
+    let ScriptOptions { is_asking, wait } = manner;
     if !is_asking && wait.is_none() {
         let answer = connection.send_packed_command(&command).await.and_then(Value::extract_error)?;
-        return Ok(Ran { answer, replicas: None });
+        return Ok(ScriptReply { answer, replicas: None });
     }
     let mut commands = Pipeline::with_capacity(3);
     if is_asking {
@@ -310,7 +310,7 @@ pub(super) async fn send_so(connection: &mut MultiplexedConnection, command: Cmd
         };
         u64::try_from(found).unwrap_or(0)
     });
-    Ok(Ran { answer, replicas })
+    Ok(ScriptReply { answer, replicas })
 }
 
 /// There is no connection.
@@ -390,7 +390,7 @@ async fn keep(link: Weak<Connection>, connected: Option<Work>) {
         };
         driver = Some(connected);
         match (is_first, link.upgrade()) {
-            (false, Some(link)) if link.told.found(&link.address) => tracing::info!(server = %link.address, "connected to Redis again"),
+            (false, Some(link)) if link.log.found(&link.address) => tracing::info!(server = %link.address, "connected to Redis again"),
             (_, Some(link)) => tracing::debug!(server = %link.address, "connected to Redis"),
             (_, None) => return,
         }

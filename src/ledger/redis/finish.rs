@@ -5,7 +5,7 @@
 //! by [`Rebuild`], produce the same result whichever were done. What entries do not tell is lost if not even what is remembered was
 //! written: declines, whose ids are free again, whether a grant was the final unit, and why a report's new reservation was refused.
 
-mod touched;
+mod stored_state;
 mod writes;
 
 use redis::{FromRedisValue, Value};
@@ -31,7 +31,7 @@ pub(super) struct Torn {
     generation: u64,
 }
 
-/// What finishes a step.
+/// The arguments that finish a step.
 pub struct Finish {
     /// The step's block.
     pub block: Block,
@@ -62,7 +62,7 @@ impl RedisEngine {
         }
     }
 
-    /// What finishes the step that was torn, if one was.
+    /// Finishes a torn step, if there is one.
     pub async fn finishing(&self, partition: u16) -> Result<Option<Finish>, LedgerError> {
         let Some(torn) = self.find_torn(partition).await? else { return Ok(None) };
         let stored = self.stored_of(self.keys(partition)?, &torn).await?;

@@ -1,4 +1,4 @@
-//! A look at each server: whether its partitions are those of the ledger, and whether the clocks agree.
+//! Checks each server: whether its partitions are those of the ledger, and whether the clocks agree.
 //!
 //! Where one server has all, the ledger's clock follows its. In a cluster each server has a clock of its own, and this machine's rules.
 
@@ -12,40 +12,40 @@ use tokio::time::timeout;
 
 use super::RedisEngine;
 use super::connection::Connection;
-use super::fate::Fate;
 use super::last_check::LastCheck;
-use super::preflight::Glance;
+use super::preflight::PreflightOutcome;
+use super::reply_failure::ReplyFailure;
 use super::server_check::{agreement, instant};
 use platform::clock::system_now;
 use platform::telemetry::metrics;
 
-/// At how many partitions a look looks; at more, in turn.
+/// How many partitions a check reads; of more, some in turn.
 const AT_ONCE: usize = 16;
 
-/// What a look has found, if nothing is wrong.
-type Seen = Result<(), String>;
+/// Whether a partition is healthy, else why not.
+type PartitionHealth = Result<(), String>;
 
-/// What the last looks have found of the partitions.
+/// The results of the last checks of the partitions.
 #[derive(Debug, Default)]
-pub(super) struct Looked {
-    results: Vec<Seen>,
+pub(super) struct HealthChecks {
+    results: Vec<PartitionHealth>,
     /// Whose turn is next.
     turn: usize,
 }
 
-/// How long a look at one server may take.
+/// How long the check of one server may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl RedisEngine {
-    /// Looks at all servers at the same time, and there at the partitions whose turn it is. One result for each partition.
-    pub(super) async fn look(&self) -> Vec<Seen> {
+    /// Checks all servers at the same time, and on each the partitions whose turn it is. Returns one result for each partition.
+    pub(super) async fn look(&self) -> Vec<PartitionHealth> {
         let is_asked = self.next_to_look_at();
         let looks = self.routes.by_connection().into_iter().map(|(connection, partitions)| {
             let is_asked = |partition: &&u16| is_asked.get(usize::from(**partition)).is_none_or(|is_asked| *is_asked);
             let asked: Vec<u16> = partitions.iter().filter(is_asked).copied().collect();
             async move {
                 let looked = timeout(PATIENCE, self.look_at(&connection, &partitions, &asked)).await;
-                let looked = looked.unwrap_or_else(|_| Err(format!("Redis at {} does not answer", connection.address())));
+                let looked = looked.unwrap_or_else(|_| Err(format!("no reply from Redis at {} within {PATIENCE:?}", connection.address())));
                 (connection, partitions, asked, looked)
             }
         });
@@ -85,7 +85,7 @@ impl RedisEngine {
         stores.results.iter().enumerate().map(|(number, known)| known.is_err() || !is_fine(number) || has_turn(number)).collect()
     }
 
-    /// Has metrics show these servers, and none that has lost its partitions. One with several connections is up if all of them are.
+    /// Shows these servers in the metrics, and none that has lost its partitions. One with several connections is up if all of them are.
     fn show_servers<'a>(&self, connections: impl Iterator<Item = &'a Arc<Connection>>) {
         let mut servers = BTreeMap::new();
         for connection in connections {
@@ -100,14 +100,19 @@ impl RedisEngine {
 
     /// Looks at one server, and at some of its partitions: one result for all, and one for each that is asked for. A partition that the server
     /// cannot decide on now, as in a cluster that is down, is not refused: it is tried, and told of.
-    async fn look_at(&self, connection: &Arc<Connection>, partitions: &[u16], asked: &[u16]) -> Result<(Seen, Vec<Seen>), String> {
+    async fn look_at(
+        &self,
+        connection: &Arc<Connection>,
+        partitions: &[u16],
+        asked: &[u16],
+    ) -> Result<(PartitionHealth, Vec<PartitionHealth>), String> {
         let has_head = self.routes.topology().primary_of(self.expected.head_slot()).as_ref() == Some(connection.address());
-        let glance = self.expected.glance(has_head, asked);
-        let answers = match glance.is_empty() {
+        let commands = self.expected.quick_commands(has_head, asked);
+        let answers = match commands.is_empty() {
             true => Vec::new(),
-            false => connection.send_all(&glance).await.map_err(|failure| failure.to_string())?,
+            false => connection.send_all(&commands).await.map_err(|failure| failure.to_string())?,
         };
-        let (mut found, refused) = match self.expected.check_glance(has_head, asked, answers) {
+        let (mut found, refused) = match self.expected.check_quickly(has_head, asked, answers) {
             Ok(looked) => (looked.into_iter().map(|looked| looked.map_err(|error| format!("{error:#}"))).collect::<Vec<_>>(), None),
             Err(error) => (Vec::new(), Some(format!("{error:#}"))),
         };
@@ -120,18 +125,18 @@ impl RedisEngine {
         for (partition, looked) in asked.iter().zip(&mut found) {
             let Some(store) = self.checks.stores.get(usize::from(*partition)) else { continue };
             match looked {
-                Ok(Glance::Elsewhere(Fate::Later(told))) => *looked = Err(told.to_string()),
-                Ok(Glance::Elsewhere(fate)) => {
-                    self.routes.note(*partition, fate);
+                Ok(PreflightOutcome::Elsewhere(ReplyFailure::Later(told))) => *looked = Err(told.to_string()),
+                Ok(PreflightOutcome::Elsewhere(reply_failure)) => {
+                    self.routes.note(*partition, reply_failure);
                 }
-                Ok(Glance::Seen) if !store.is_fine() && self.routes.topology().is_cluster() => {
+                Ok(PreflightOutcome::Present) if !store.is_fine() && self.routes.topology().is_cluster() => {
                     let checked = self.check_keys(connection, *partition).await;
                     store.set(&checked);
                     if let Err(reason) = checked {
                         *looked = Err(reason);
                     }
                 }
-                Ok(Glance::Seen) => store.set(&Ok(())),
+                Ok(PreflightOutcome::Present) => store.set(&Ok(())),
                 Err(reason) => store.set(&Err(reason.clone())),
             }
         }
@@ -171,7 +176,7 @@ impl RedisEngine {
         Ok(agreement)
     }
 
-    /// Asks each server, whatever the store holds. What does not answer is left out.
+    /// Asks each server, whatever the store holds. Servers that do not reply are left out.
     pub(super) async fn ask_each<T: FromRedisValue>(&self, command: &redis::Cmd) -> Vec<T> {
         let mut asked: Vec<Arc<Connection>> = Vec::new();
         for (connection, _) in self.routes.by_connection() {

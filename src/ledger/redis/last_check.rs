@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::LedgerError;
 
-/// What the last look has found. Cheap to clone; all clones are one.
+/// The result of the last check. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
 pub struct LastCheck(Arc<State>);
 
@@ -40,7 +40,7 @@ impl LastCheck {
     }
 }
 
-/// What the last look has found of each partition: whether it is the ledger's, and whether the clocks agree where it is.
+/// The result of the last check of each partition: whether it is the ledger's, and whether its server's clock agrees.
 #[derive(Clone, Debug)]
 pub(super) struct Checks {
     pub(super) stores: Arc<[LastCheck]>,

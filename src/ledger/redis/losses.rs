@@ -109,7 +109,7 @@ pub(super) fn field(first_sequence: u64, id: [u8; 16]) -> String {
 }
 
 impl RedisEngine {
-    /// Looks whether what partitions had lost still waits for a decision. While none has lost anything, nothing is asked.
+    /// Checks whether losses of partitions still wait for a decision. While there are none, nothing is asked.
     pub(super) async fn look_at_losses(&self) {
         let is_lost = |keys: &&PartitionKeys| self.losses.problem(keys.number).is_some();
         join_all(self.partitions.iter().filter(is_lost).map(|keys| async move {

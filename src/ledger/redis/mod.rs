@@ -5,7 +5,7 @@
 //! [`opening`] how a ledger is created and found, [`preflight`] what a store must be like, [`finish`] how a step that was torn is made whole,
 //! [`notifications`] how changes made by other processes become known.
 //!
-//! A batch is run once: it is sent again only if it provably did not run ([`fate`]). If its answer does not come, its callers get an error
+//! A batch is run once: it is sent again only if it provably did not run ([`reply_failure`]). If its answer does not come, its callers get an error
 //! that says so, and repeat it with their request ids if they want to.
 
 mod acknowledged;
@@ -13,8 +13,8 @@ pub mod batch;
 mod callers;
 mod connect;
 pub mod connection;
+mod connection_log;
 mod damaged;
-pub mod fate;
 pub mod finish;
 mod health;
 pub mod keys;
@@ -29,6 +29,7 @@ mod proof;
 mod read;
 pub mod rechecks;
 mod reply;
+pub mod reply_failure;
 pub mod restore;
 pub mod routes;
 pub mod script;
@@ -36,7 +37,6 @@ mod server_check;
 mod server_stats;
 mod step;
 mod stored;
-mod told;
 pub mod topology;
 
 use std::collections::BTreeSet;
@@ -64,7 +64,7 @@ use last_check::{Checks, ensure};
 use losses::Losses;
 use platform::clock::Clock;
 use platform::durability::Durability;
-use platform::tls::Outgoing;
+use platform::tls::ClientTls;
 use preflight::Expected;
 use routes::Routes;
 use topology::Topology;
@@ -78,7 +78,7 @@ pub struct RedisOptions {
     /// What [`RedisPlace`](platform::redis_place::RedisPlace) reads.
     pub url: String,
     /// Of `rediss://…`.
-    pub tls: Outgoing,
+    pub tls: ClientTls,
     /// The first part of all keys.
     pub store_name: String,
     /// A connection that gave no answer for so long is given up.
@@ -188,7 +188,7 @@ pub struct RedisEngine {
     clock: Clock,
     window: Millis,
     busy_poll: Duration,
-    /// What replicas must have before a write is acknowledged.
+    /// Replicas that must have a write before it is acknowledged.
     proof: Wait,
     /// It was said that changes cannot be announced.
     is_silent: AtomicBool,
@@ -196,7 +196,7 @@ pub struct RedisEngine {
     refund_cursors: Vec<AtomicU64>,
     /// When Redis was last asked for the figures that metrics show.
     figures_looked_at: Mutex<Option<Instant>>,
-    looked: Mutex<health::Looked>,
+    looked: Mutex<health::HealthChecks>,
     /// The servers that metrics show because of this engine.
     servers_shown: Mutex<BTreeSet<String>>,
 }
@@ -311,7 +311,7 @@ impl Engine for RedisEngine {
         self.set_reader(partition, is_read).boxed()
     }
 
-    fn window(&self) -> Millis {
+    fn idempotency_window(&self) -> Millis {
         self.window
     }
 

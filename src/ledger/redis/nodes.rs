@@ -11,8 +11,8 @@ use tokio::time::sleep;
 
 use super::RedisOptions;
 use super::connect::DrivenConnection;
-use super::fate::{Fate, of_read};
 use super::keys::StoreKeys;
+use super::reply_failure::{ReplyFailure, of_read};
 use super::server_check::check_server;
 use super::topology::Topology;
 
@@ -105,8 +105,8 @@ impl Nodes {
             let answers = self.send_over(connection, commands).await;
             let Err(error) = answers else { return Ok(answers?) };
             match of_read(&error) {
-                Fate::Moved(to) if may_be_sent_again => self.topology.moved(slot, &to),
-                Fate::Asked(_) | Fate::Later(_) | Fate::Demoted(_) if may_be_sent_again => {
+                ReplyFailure::Moved(to) if may_be_sent_again => self.topology.moved(slot, &to),
+                ReplyFailure::Asked(_) | ReplyFailure::Later(_) | ReplyFailure::Demoted(_) if may_be_sent_again => {
                     sleep(PAUSE).await;
                     let _ = self.topology.refresh().await;
                 }

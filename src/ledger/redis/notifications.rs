@@ -2,7 +2,7 @@
 //!
 //! Announcements are hints, and some are lost with a connection; so a new connection announces everything, at once and again when every
 //! other process must have noticed it ([`Watchers::may_be_heard`]). A connection is asked every [`PING`] whether it is still there: one
-//! that is half open says nothing of it by itself. What this process changes it announces itself, by [`changed`].
+//! that is half open does not report that. What this process changes it announces itself, by [`changed`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -82,7 +82,7 @@ fn places<'a>(topology: &Topology, keys: &'a [PartitionKeys]) -> Vec<(Connection
     places
 }
 
-/// Who listens at one server.
+/// A listener to one server.
 struct Listener<'a> {
     options: &'a RedisOptions,
     topology: &'a Topology,
@@ -164,7 +164,7 @@ impl Listener<'_> {
     }
 }
 
-/// Waits until the connection does not answer any more.
+/// Waits until the connection no longer replies.
 async fn silent(mut connection: MultiplexedConnection) -> anyhow::Error {
     loop {
         tokio::time::sleep(PING).await;
@@ -186,7 +186,7 @@ pub fn changed(commands: &[PreparedCommand], answers: &[Answer], watchers: &Watc
     watchers.announce_each(changed.map(|(prepared, _)| prepared.command.account.as_str()));
 }
 
-/// Announces what these commands may have changed, if nobody knows what became of them.
+/// Announces what these commands may have changed, if their outcome is unknown.
 pub fn failed(error: &LedgerError, commands: &[PreparedCommand], watchers: &Watchers) {
     if matches!(error, LedgerError::Unknown(_) | LedgerError::NotDurable(_)) {
         watchers.announce_each(commands.iter().map(|prepared| prepared.command.account.as_str()));

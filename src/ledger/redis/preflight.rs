@@ -11,8 +11,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, Pipeline, RedisError, Value};
 
 use super::acknowledged::Acknowledged;
-use super::fate::{Fate, of_read};
 use super::keys::{PartitionKeys, StoreKeys};
+use super::reply_failure::{ReplyFailure, of_read};
 use super::routes::PartitionsCheck;
 use super::script::KEY_TYPES;
 use super::server_check::{agreement, check_server};
@@ -62,9 +62,9 @@ impl Expected {
         UnixMillis::new(self.legacy_until.load(Ordering::Relaxed))
     }
 
-    /// The commands whose answers [`Self::check_glance`] reads, for these partitions, and for the store's own key if it is there.
+    /// The commands whose answers [`Self::check_quickly`] reads, for these partitions, and for the store's own key if it is there.
     #[must_use]
-    pub fn glance(&self, has_head: bool, partitions: &[u16]) -> Pipeline {
+    pub fn quick_commands(&self, has_head: bool, partitions: &[u16]) -> Pipeline {
         let mut commands = Pipeline::with_capacity(1 + partitions.len());
         if has_head {
             commands.cmd("GET").arg(&self.keys.head);
@@ -87,7 +87,12 @@ impl Expected {
 
     /// Refuses a store that is empty, or another ledger's, or not whole. One result for each partition; what a server refuses to answer
     /// because the partition is elsewhere says nothing of it.
-    pub fn check_glance(&self, has_head: bool, partitions: &[u16], found: Vec<Value>) -> anyhow::Result<Vec<anyhow::Result<Glance>>> {
+    pub fn check_quickly(
+        &self,
+        has_head: bool,
+        partitions: &[u16],
+        found: Vec<Value>,
+    ) -> anyhow::Result<Vec<anyhow::Result<PreflightOutcome>>> {
         let mut found =
             found.into_iter().map(|value| value.extract_error().and_then(|value| Ok(Option::<String>::from_redis_value(value)?)));
         if has_head {
@@ -102,8 +107,8 @@ impl Expected {
         Ok(keys
             .zip(found)
             .map(|(keys, copy)| match copy {
-                Ok(copy) => self.check_copy(&keys.settings, copy.as_deref()).map(|()| Glance::Seen),
-                Err(error) if is_about_the_place(&error) => Ok(Glance::Elsewhere(of_read(&error))),
+                Ok(copy) => self.check_copy(&keys.settings, copy.as_deref()).map(|()| PreflightOutcome::Present),
+                Err(error) if is_about_the_place(&error) => Ok(PreflightOutcome::Elsewhere(of_read(&error))),
                 Err(error) => Err(error.into()),
             })
             .collect())
@@ -135,16 +140,16 @@ impl Expected {
 
 /// What a look at a partition has found, if nothing is wrong.
 #[derive(Clone, Debug)]
-pub enum Glance {
+pub enum PreflightOutcome {
     /// It is there.
-    Seen,
+    Present,
     /// The server says that another has it, or part of it.
-    Elsewhere(Fate),
+    Elsewhere(ReplyFailure),
 }
 
 /// Whether a server only says where something is, or that it cannot say now.
 fn is_about_the_place(error: &RedisError) -> bool {
-    matches!(of_read(error), Fate::Moved(_) | Fate::Asked(_) | Fate::Later(_))
+    matches!(of_read(error), ReplyFailure::Moved(_) | ReplyFailure::Asked(_) | ReplyFailure::Later(_))
 }
 
 /// Refuses a server that is not as it must be, or one that has the store's own key in another state than it must be; and each partition
@@ -156,13 +161,13 @@ pub async fn check(
     partitions: Vec<u16>,
 ) -> anyhow::Result<Vec<anyhow::Result<()>>> {
     check_server(&mut connection, &expected.keys).await?;
-    let commands = expected.glance(has_head, &partitions);
+    let commands = expected.quick_commands(has_head, &partitions);
     let found = if commands.is_empty() { Vec::new() } else { connection.send_packed_commands(&commands, 0, commands.len()).await? };
     let mut checked = Vec::with_capacity(partitions.len());
-    for (partition, glance) in partitions.iter().zip(expected.check_glance(has_head, &partitions, found)?) {
-        checked.push(match glance {
-            Ok(Glance::Seen) => expected.check_keys(&mut connection, *partition).await,
-            Ok(Glance::Elsewhere(_)) => Ok(()),
+    for (partition, outcome) in partitions.iter().zip(expected.check_quickly(has_head, &partitions, found)?) {
+        checked.push(match outcome {
+            Ok(PreflightOutcome::Present) => expected.check_keys(&mut connection, *partition).await,
+            Ok(PreflightOutcome::Elsewhere(_)) => Ok(()),
             Err(error) => Err(error),
         });
     }

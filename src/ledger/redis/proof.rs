@@ -19,7 +19,7 @@ use super::server_check::field;
 use platform::durability::Durability;
 
 impl RedisOptions {
-    /// What replicas must have before a write is acknowledged.
+    /// Replicas that must have a write before it is acknowledged.
     pub(super) fn proof(&self) -> Wait {
         let is_on_disk = self.durability.is_on_disk();
         self.durability.replicas().map(|replicas| Proof { replicas, is_on_disk, time: self.durability_timeout })
@@ -37,7 +37,7 @@ enum Question {
     ReplicasDisk,
 }
 
-/// What servers are asked before anything is begun.
+/// The questions to servers before anything is begun.
 fn questions(durability: Durability) -> Vec<Question> {
     match durability {
         Durability::Engine => Vec::new(),

@@ -3,9 +3,9 @@
 use redis::{Arg, Cmd, FromRedisValue, Pipeline, RedisError, Value, cmd};
 
 use super::RedisEngine;
-use super::fate::{self, Fate};
 use super::keys::PartitionKeys;
 use super::last_check::ensure;
+use super::reply_failure::{self, ReplyFailure};
 use crate::codec::journal::decode_block;
 use crate::{Block, LedgerError};
 
@@ -15,7 +15,7 @@ type StreamEntry = (String, Vec<(String, Vec<u8>)>);
 impl RedisEngine {
     /// Reads from a partition. The store is looked at in the same round trip: in one that was lost, what is not found proves nothing.
     pub(super) async fn read<T: FromRedisValue>(&self, keys: &PartitionKeys, command: &Cmd) -> Result<T, LedgerError> {
-        self.read_by(keys, command, fate::of_read).await
+        self.read_by(keys, command, reply_failure::of_read).await
     }
 
     /// The same, of which the last says what a failure comes to.
@@ -23,7 +23,7 @@ impl RedisEngine {
         &self,
         keys: &PartitionKeys,
         command: &Cmd,
-        fate: impl Fn(&RedisError) -> Fate,
+        reply_failure: impl Fn(&RedisError) -> ReplyFailure,
     ) -> Result<T, LedgerError> {
         ensure(&self.checks.stores, keys.number)?;
         let mut commands = Pipeline::with_capacity(2);
@@ -46,7 +46,7 @@ impl RedisEngine {
                     Ok([found, copy]) => break (found, copy),
                     Err(_) => return Err(LedgerError::corrupt("Redis left a command without an answer")),
                 },
-                Err(failure) => attempts.again(&connection, failure, &fate).await?,
+                Err(failure) => attempts.again(&connection, failure, &reply_failure).await?,
             }
         };
         let copy: Option<String> = FromRedisValue::from_redis_value(copy).map_err(LedgerError::corrupt)?;

@@ -38,7 +38,7 @@ impl Rechecks {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whether a partition must be checked before anything is sent to it.
+    /// Returns whether a partition must be checked before anything is sent to it.
     pub fn set(&self, partition: usize, must_wait: bool) {
         let mut waiting = self.lock();
         if let Some(waits) = waiting.by_partition.get_mut(partition)

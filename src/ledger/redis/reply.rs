@@ -29,9 +29,9 @@ pub fn decode(value: Value, commands: Arc<[PreparedCommand]>) -> Result<BatchAns
     Ok(BatchAnswer { answers: Answers::new(move || read_answers(values, &commands)), has_deferred })
 }
 
-/// What became of the announcement of what the script has changed.
+/// Whether the script announced its changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Announced {
+pub enum AnnouncementOutcome {
     /// There was nothing to announce, or nobody who watches.
     Nothing,
     /// It was not allowed.
@@ -40,8 +40,8 @@ pub enum Announced {
     To(i64),
 }
 
-/// What the script says of its announcement.
-pub fn announced(value: &Value) -> Announced {
+/// Reads whether the script announced its changes.
+pub fn announced(value: &Value) -> AnnouncementOutcome {
     let flags = if let Value::Array(values) = value
         && let Some(Value::Int(flags)) = values.first()
     {
@@ -50,9 +50,9 @@ pub fn announced(value: &Value) -> Announced {
         0
     };
     match (flags & 1, flags & 4) {
-        (0, 0) => Announced::Nothing,
-        (0, _) => Announced::To(flags >> 3),
-        _ => Announced::Refused,
+        (0, 0) => AnnouncementOutcome::Nothing,
+        (0, _) => AnnouncementOutcome::To(flags >> 3),
+        _ => AnnouncementOutcome::Refused,
     }
 }
 
@@ -69,7 +69,7 @@ pub struct Written<'a> {
     pub entries: &'a [u8],
 }
 
-/// What the script says that it wrote to the journal, if it wrote anything.
+/// Reads what the script wrote to the journal, if anything.
 pub fn written(value: &Value) -> Option<Written<'_>> {
     let Value::Array(values) = value else { return None };
     let [_, Value::Int(time), Value::Int(first), Value::Int(last), Value::BulkString(entries), ..] = values.as_slice() else { return None };
@@ -175,7 +175,7 @@ impl<'a> FastPath<'a> {
         loop {
             let (sequence, entry) = (self.next_sequence, PackedEntry::read(&mut self.entries)?);
             self.next_sequence += 1;
-            if usize::from(entry.ending) == place {
+            if usize::from(entry.metadata_place) == place {
                 return Some((sequence, entry));
             }
         }

@@ -62,7 +62,7 @@ impl Installation {
         Ok(Self { nodes, store, stored })
     }
 
-    /// Makes a partition what the state says, whatever was there.
+    /// Overwrites a partition with a state.
     pub async fn install(&mut self, partition: u16, partition_state: &PartitionState) -> anyhow::Result<()> {
         let keys = self.store.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
         self.nodes.query::<Value>(keys.slot, redis::cmd("UNLINK").arg(&keys.all)).await?;
@@ -95,7 +95,7 @@ impl Installation {
         Ok(())
     }
 
-    /// Says that the store is whole: services may use it.
+    /// Marks the store as complete: services may use it.
     pub async fn finish(mut self) -> anyhow::Result<()> {
         let whole = Stored { is_being_restored: false, ..self.stored };
         self.store.write_copies(&mut self.nodes, &whole).await?;

@@ -18,9 +18,9 @@ use tokio::time::{sleep, timeout};
 
 use super::RedisOptions;
 use super::connection::{Check, Connection, Failure, Work};
-use super::fate::Fate;
 use super::keys::PartitionKeys;
 use super::rechecks::Rechecks;
+use super::reply_failure::ReplyFailure;
 use super::topology::{REFRESH, Topology};
 use crate::LedgerError;
 use platform::telemetry::metrics;
@@ -150,12 +150,12 @@ impl Routes {
     }
 
     /// Notes what a server has said of a partition: that it is elsewhere. False: it has said something else.
-    pub fn note(&self, partition: u16, fate: &Fate) -> bool {
+    pub fn note(&self, partition: u16, reply_failure: &ReplyFailure) -> bool {
         let Some(slot) = self.slots.get(usize::from(partition)) else { return false };
-        match fate {
-            Fate::Moved(to) => self.topology.moved(*slot, to),
-            Fate::Asked(_) | Fate::Later(_) => {}
-            Fate::Demoted(_) | Fate::Told(_) => return false,
+        match reply_failure {
+            ReplyFailure::Moved(to) => self.topology.moved(*slot, to),
+            ReplyFailure::Asked(_) | ReplyFailure::Later(_) => {}
+            ReplyFailure::Demoted(_) | ReplyFailure::Final(_) => return false,
         }
         true
     }
@@ -203,7 +203,7 @@ impl Routes {
             }
             .boxed()
         });
-        Connection::new(self.options.clone(), address, Arc::clone(&self.trouble), Arc::clone(&self.topology.told), check)
+        Connection::new(self.options.clone(), address, Arc::clone(&self.trouble), Arc::clone(&self.topology.log), check)
     }
 
     /// Notes that partitions were checked at a server, but for those that are left. What has gone elsewhere meanwhile is checked there.
@@ -217,7 +217,7 @@ impl Routes {
         }
     }
 
-    /// Has a partition checked on its connection, if it must be. An error: nothing may be sent to it yet. Where there is no connection, one
+    /// Checks a partition on its connection, if it must be. An error: nothing may be sent to it yet. Where there is no connection, one
     /// is made, and that checks it.
     async fn check_again(&self, partition: u16, connection: &Connection) -> Result<(), Arc<str>> {
         if !self.rechecks.must_wait(partition) || connection.problem().is_some() {
@@ -297,57 +297,57 @@ impl Attempts<'_> {
         &mut self,
         connection: &Connection,
         failure: Failure,
-        fate: impl FnOnce(&RedisError) -> Fate,
+        reply_failure: impl FnOnce(&RedisError) -> ReplyFailure,
     ) -> Result<(), LedgerError> {
         let is_first = self.until.is_none();
         let left = self.left();
-        let fate = match failure {
+        let reply_failure = match failure {
             Failure::NotSent(_) if connection.is_untried() && !left.is_zero() => {
                 let _ = timeout(left, connection.tried()).await;
                 return Ok(());
             }
             // Nothing waits for a server that is away, but for one that has taken over from another.
-            Failure::NotSent(reason) if is_first => Fate::Told(LedgerError::NotDone(reason)),
-            Failure::NotSent(reason) => Fate::Later(LedgerError::NotDone(reason)),
+            Failure::NotSent(reason) if is_first => ReplyFailure::Final(LedgerError::NotDone(reason)),
+            Failure::NotSent(reason) => ReplyFailure::Later(LedgerError::NotDone(reason)),
             Failure::Failed(error) => {
                 self.elsewhere = None;
-                let fate = fate(&error);
-                if let Fate::Told(told) = fate {
+                let reply_failure = reply_failure(&error);
+                if let ReplyFailure::Final(told) = reply_failure {
                     return Err(told);
                 }
                 metrics().redis.count_not_run(error.code().unwrap_or("other"));
-                fate
+                reply_failure
             }
         };
         self.routes.trouble.notify_one();
-        match fate {
-            Fate::Moved(_) if is_first => {
-                self.routes.note(self.partition, &fate);
+        match reply_failure {
+            ReplyFailure::Moved(_) if is_first => {
+                self.routes.note(self.partition, &reply_failure);
                 self.routes.follow();
                 return Ok(());
             }
-            Fate::Moved(_) => {
-                self.routes.note(self.partition, &fate);
+            ReplyFailure::Moved(_) => {
+                self.routes.note(self.partition, &reply_failure);
                 self.routes.follow();
                 if left.is_zero() {
                     return Err(LedgerError::not_done("servers send each other what is for the partition"));
                 }
             }
-            Fate::Asked(to) if !left.is_zero() => {
+            ReplyFailure::Asked(to) if !left.is_zero() => {
                 self.elsewhere = Some(to);
                 return Ok(());
             }
-            Fate::Asked(_) => return Err(LedgerError::not_done("the partition is on its way to another server")),
-            Fate::Later(told) | Fate::Demoted(told) if left.is_zero() => return Err(told),
-            Fate::Later(_) | Fate::Demoted(_) => {}
-            Fate::Told(told) => return Err(told),
+            ReplyFailure::Asked(_) => return Err(LedgerError::not_done("the partition is on its way to another server")),
+            ReplyFailure::Later(told) | ReplyFailure::Demoted(told) if left.is_zero() => return Err(told),
+            ReplyFailure::Later(_) | ReplyFailure::Demoted(_) => {}
+            ReplyFailure::Final(told) => return Err(told),
         }
         sleep(PAUSE.min(left)).await;
         Ok(())
     }
 }
 
-/// Has a partition checked until it need not be.
+/// Checks a partition until it need not be.
 fn until_checked(routes: Weak<Routes>, partition: u16) -> Work {
     async move {
         loop {

@@ -10,8 +10,8 @@ use std::sync::LazyLock;
 use crate::codec::journal::{ACCOUNT_ONLY, entry_flag};
 use crate::codec::record::{Field, format, joined, offset};
 use crate::codec::records::{
-    BatchHeader, BlockHeader, EndingHeader, Expiry, Moving, RareState, Remembered, RememberedCharge, StepState, StoredCommand, StoredEntry,
-    StoredProfile, StoredRefund, StoredReservation, TEXT, TEXT_BYTES, Terms, account_fields, state_fields,
+    BatchHeader, BlockHeader, Expiry, MetadataHeader, Moving, RareState, Remembered, RememberedCharge, StepState, StoredCommand,
+    StoredEntry, StoredProfile, StoredRefund, StoredReservation, TEXT, TEXT_BYTES, Terms, account_fields, state_fields,
 };
 use crate::codec::{ACCOUNT_BYTES, flag};
 use crate::model::{MAX_EXPIRIES, MAX_STEP_EXPIRIES};
@@ -104,22 +104,22 @@ pub static BATCH: LazyLock<Script> = LazyLock::new(|| Script::of(BATCH_FILES));
 /// has no memory left.
 pub static READ: LazyLock<Script> = LazyLock::new(|| Script::flagged(BATCH_FILES, Some("no-writes"), true));
 
-/// Removes a slice of what is due by itself. It runs, too, where Redis has no memory left: then it frees some.
+/// Processes some of the due events. It runs, too, where Redis has no memory left: then it frees some.
 pub static SWEEP: LazyLock<Script> = LazyLock::new(|| Script::flagged(SWEEP_FILES, Some("allow-oom"), false));
 
 /// Makes the keys of a partition, if there are none.
 pub static INITIALIZE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/initialize.lua")));
 
-/// Tells what the user may not do of what tollgate does.
+/// Returns the rights that the user lacks for what tollgate does.
 pub static RIGHTS: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/rights.lua")));
 
 /// Drops what is to be kept no longer of the journal, and of what was given back.
 pub static TRIM: LazyLock<Script> = LazyLock::new(|| Script::flagged(include_str!("lua/trim.lua"), Some("allow-oom"), false));
 
-/// Says of which ledger a partition is.
+/// Records the ledger of a partition.
 pub static OWN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/own.lua")));
 
-/// Says whether somebody reads a partition's journal.
+/// Sets whether somebody reads a partition's journal.
 pub static READERS: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/readers.lua")));
 
 /// Writes the state of a partition as it is.
@@ -128,7 +128,7 @@ pub static TOUCH: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("l
 /// Brings a partition from format version 2 to this one.
 pub static MIGRATE: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/migrate.lua")));
 
-/// Tells which keys of a partition are missing, or hold something else than they must.
+/// Returns which keys of a partition are missing, or hold something else than they must.
 pub static KEY_TYPES: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/keys.lua")));
 
 /// Finds a step that was torn.
@@ -137,7 +137,7 @@ pub static TORN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lu
 /// Finishes one.
 pub static FINISH: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/finish.lua")));
 
-/// Tells which part of its journal a partition still has.
+/// Returns which part of its journal a partition still has.
 pub static SPAN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/journal_range.lua")));
 
 /// Keys, by their place in `KEYS`; see [`super::keys`].
@@ -167,9 +167,9 @@ fn formats() -> Vec<(&'static str, String)> {
         ("PLAIN_FORMAT", format!("<I4I4{}i{}", as_one(remembered, 1, 5), RememberedCharge::BYTES)),
         ("BLOCK_FORMAT", format(BlockHeader::FIELDS)),
         ("ENTRY_FORMAT", format(entry)),
-        // Kind, mode and ending as one number.
+        // Kind, mode and metadata place as one number.
         ("PLAIN_ENTRY_FORMAT", format!("<{}", as_one(entry, 0, 3))),
-        ("ENDING_FORMAT", format(EndingHeader::FIELDS) + "c0"),
+        ("METADATA_FORMAT", format(MetadataHeader::FIELDS) + "c0"),
         ("BATCH_FORMAT", format(BatchHeader::FIELDS)),
         ("COMMAND_FORMAT", format(StoredCommand::FIELDS)),
         ("FINGERPRINT_FORMAT", "<I4I4".to_owned()),
@@ -387,7 +387,7 @@ mod tests {
             ("BLOCK_FORMAT", "<i8I4i8c16c16I2I2"),
             ("ENTRY_FORMAT", "<BBI2I4i7i7i7i7i7"),
             ("PLAIN_ENTRY_FORMAT", "<I4I4i7i7i7i7i7"),
-            ("ENDING_FORMAT", "<I2I4c0"),
+            ("METADATA_FORMAT", "<I2I4c0"),
             ("REFUNDED_FORMAT", "<i7i7i7i7"),
             ("PROFILE_FORMAT", "<i8i8I2c0"),
         ];

@@ -1,4 +1,4 @@
-//! What a server must be like, whatever it holds: a primary that is new enough and deletes nothing by itself, and whose user may do all that
+//! What a server must be like, whatever it holds: a primary that is new enough and evicts nothing, and whose user may do all that
 //! is needed.
 
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! What Redis says of its memory and of what it keeps on disk, for the metrics.
+//! Reads memory and persistence figures of Redis, for the metrics.
 
 use super::server_check::field;
 use std::time::{Duration, Instant};

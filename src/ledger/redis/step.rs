@@ -5,11 +5,11 @@ use std::sync::atomic::Ordering;
 
 use redis::{FromRedisValue, Value};
 
-use super::connection::{Manner, Proof, Ran, Wait};
+use super::connection::{Proof, ScriptOptions, ScriptReply, Wait};
 use super::keys::PartitionKeys;
-use super::reply::{self, Announced};
+use super::reply::{self, AnnouncementOutcome};
 use super::script::Script;
-use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, ensure, fate, notifications, script};
+use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, ensure, notifications, reply_failure, script};
 use crate::model::{BatchTime, REFUND_SLICE, REFUND_WINDOWS};
 use crate::{Answers, BatchAnswer, Block, LedgerError, PreparedCommand, Trimmer};
 use domain::command::Action;
@@ -31,9 +31,9 @@ impl RedisEngine {
         };
         let answer = answer.and_then(|answer| {
             match reply::announced(&answer) {
-                Announced::Nothing => {}
-                Announced::Refused => self.note_silence(),
-                Announced::To(receivers) => self.watchers.heard_by(partition, receivers),
+                AnnouncementOutcome::Nothing => {}
+                AnnouncementOutcome::Refused => self.note_silence(),
+                AnnouncementOutcome::To(receivers) => self.watchers.heard_by(partition, receivers),
             }
             reply::decode(answer, Arc::clone(&commands)).map_err(LedgerError::after_step)
         });
@@ -59,8 +59,8 @@ impl RedisEngine {
             let block_id: [u8; 16] = rand::random();
             let packed = batch::encode(commands, &time, self.max_ahead(), (block_id, self.mark()), has_legacy);
             let proved: &[u8] = if wait.is_some() { b"1" } else { b"" };
-            let arguments: [&[u8]; 6] = [&packed.commands, &packed.ids, &packed.endings, channel, &packed.legacy_fingerprints, proved];
-            match connection.run(script, &keys.all, &arguments, Manner { is_asking, wait }).await {
+            let arguments: [&[u8]; 6] = [&packed.commands, &packed.ids, &packed.metadata, channel, &packed.legacy_fingerprints, proved];
+            match connection.run(script, &keys.all, &arguments, ScriptOptions { is_asking, wait }).await {
                 Ok(ran) => {
                     let answer = self.proved(ran, wait)?;
                     if let Some(written) = reply::written(&answer) {
@@ -68,13 +68,13 @@ impl RedisEngine {
                     }
                     return Ok(answer);
                 }
-                Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,
+                Err(failure) => attempts.again(&connection, failure, |error| reply_failure::of_script(error, script)).await?,
             }
         }
     }
 
     /// The answer of a script, once as many replicas have what it wrote as must.
-    fn proved(&self, Ran { answer, replicas }: Ran, wait: Wait) -> Result<Value, LedgerError> {
+    fn proved(&self, ScriptReply { answer, replicas }: ScriptReply, wait: Wait) -> Result<Value, LedgerError> {
         match (wait, replicas.unwrap_or(0)) {
             (Some(Proof { replicas: needed, is_on_disk, .. }), found) if found < u64::from(needed) => {
                 metrics().redis.count_short();
@@ -96,9 +96,9 @@ impl RedisEngine {
         let mut attempts = self.routes.attempts(keys.number);
         loop {
             let (connection, is_asking) = attempts.connection().await?;
-            match connection.run(script, &keys.all, arguments, Manner { is_asking, wait }).await {
+            match connection.run(script, &keys.all, arguments, ScriptOptions { is_asking, wait }).await {
                 Ok(ran) => return self.proved(ran, wait),
-                Err(failure) => attempts.again(&connection, failure, |error| fate::of_script(error, script)).await?,
+                Err(failure) => attempts.again(&connection, failure, |error| reply_failure::of_script(error, script)).await?,
             }
         }
     }
@@ -117,7 +117,7 @@ impl RedisEngine {
         Ok(blocks)
     }
 
-    /// Applies a slice of what is due by itself.
+    /// Processes some of the due events.
     pub(super) async fn sweep_slice(&self, partition: u16) -> Result<bool, LedgerError> {
         let keys = self.keys(partition)?;
         ensure(&self.checks.clocks, partition)?;
@@ -163,7 +163,7 @@ impl RedisEngine {
         if self.clock.is_manual() { -1 } else { MAX_CLOCK_DIFFERENCE }
     }
 
-    /// Says once that changes cannot be announced: watchers in other processes then learn of them when they look by themselves.
+    /// Logs once that changes cannot be announced: watchers in other processes then learn of them only when they read again.
     fn note_silence(&self) {
         if !self.is_silent.swap(true, Ordering::Relaxed) {
             tracing::error!("Redis's user may not publish: watchers in other processes learn of changes only when they look by themselves");

@@ -11,7 +11,7 @@ use super::script::FORMAT_VERSION;
 use crate::{LedgerId, Purpose, StoreSettings};
 use domain::time::UnixMillis;
 
-/// What the store says of itself.
+/// The store's settings and identity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Stored {
     pub(super) format_version: u32,
@@ -37,7 +37,7 @@ pub(super) struct Stored {
 }
 
 impl Stored {
-    /// Of a store that is whole.
+    /// Describes a complete store.
     pub(super) fn whole(ledger: LedgerId, purpose: Purpose, settings: &StoreSettings) -> Self {
         Self {
             format_version: FORMAT_VERSION,

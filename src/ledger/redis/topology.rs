@@ -18,8 +18,8 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::RedisOptions;
+use super::connection_log::ConnectionLog;
 use super::server_check::field;
-use super::told::Told;
 use platform::redis_place::RedisPlace;
 use platform::telemetry::metrics;
 
@@ -43,8 +43,8 @@ pub struct Topology {
     asking: tokio::sync::Mutex<()>,
     /// Counts changes.
     version: watch::Sender<u64>,
-    /// What the log was told of the servers.
-    pub(super) told: Arc<Told>,
+    /// Which losses of servers were logged.
+    pub(super) log: Arc<ConnectionLog>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,10 +57,10 @@ enum Kind {
 #[derive(Debug, Default)]
 struct State {
     map: Map,
-    /// What redirections have said since.
+    /// Redirections since then.
     moved: Vec<(u16, ConnectionAddr)>,
     asked_at: Option<Instant>,
-    /// Whom to ask first: another one each time.
+    /// The server to ask first: another one each time.
     turn: usize,
 }
 
@@ -93,7 +93,7 @@ impl Topology {
             }
         };
         let (state, asking, version) = (Mutex::default(), tokio::sync::Mutex::default(), watch::Sender::new(0));
-        let topology = Self { options: options.clone(), place, kind, state, asking, version, told: Arc::default() };
+        let topology = Self { options: options.clone(), place, kind, state, asking, version, log: Arc::default() };
         match topology.place.addresses.first() {
             Some(address) if kind == Kind::One => topology.set(Map { shares: vec![(0, u16::MAX, address.clone())], ..Map::default() }),
             _ => topology.refresh().await.with_context(|| format!("cannot use {}", options.place()))?,
@@ -176,7 +176,7 @@ impl Topology {
         }
     }
 
-    /// Whom to ask, in an order that begins elsewhere each time: all servers that are known, and those of the URL.
+    /// The servers to ask, in an order that begins elsewhere each time: all that are known, and those of the URL.
     fn candidates(&self) -> Vec<ConnectionAddr> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut candidates = state.map.servers.clone();

@@ -1,10 +1,10 @@
-//! What is recorded of who did what.
+//! The audit trail: who did what.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// What is recorded of who did what.
+/// The audit trail.
 #[derive(Args, Clone, Debug, Default, PartialEq)]
 #[command(next_help_heading = "Audit")]
 pub struct AuditOptions {

@@ -1,4 +1,4 @@
-//! What can be configured of billing: where its store is, how it is filled, and what stands on every document.
+//! Settings of billing: where its store is, how it is filled, and what stands on every document.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -64,13 +64,13 @@ pub struct DocumentOptions {
     /// In how many days an invoice is to be paid.
     #[arg(long, env = "TOLLGATE_DUE_DAYS", default_value_t = 14, value_name = "DAYS")]
     pub due_days: u16,
-    /// What the numbers of invoices begin with.
+    /// Prefix of the numbers of invoices.
     #[arg(long, env = "TOLLGATE_INVOICE_PREFIX", default_value = "INV-", value_name = "TEXT")]
     pub invoice_prefix: String,
-    /// What the numbers of statements begin with.
+    /// Prefix of the numbers of statements.
     #[arg(long, env = "TOLLGATE_STATEMENT_PREFIX", default_value = "STM-", value_name = "TEXT")]
     pub statement_prefix: String,
-    /// What the numbers of credit notes begin with.
+    /// Prefix of the numbers of credit notes.
     #[arg(long, env = "TOLLGATE_CREDIT_NOTE_PREFIX", default_value = "CRN-", value_name = "TEXT")]
     pub credit_note_prefix: String,
     /// Folders with the fonts of PDFs for scripts that the fonts built in do not have (Chinese, Japanese, Korean, Thai and others); may be
@@ -118,7 +118,7 @@ pub struct StoresOptions {
     pub billing: BillingOptions,
 }
 
-/// All that an aggregator needs to know to run.
+/// The settings of an aggregator.
 #[derive(Args, Clone, Debug, PartialEq)]
 pub struct AggregateOptions {
     /// Where to serve /metrics and /healthz over HTTP; "off": nowhere.
@@ -130,7 +130,7 @@ pub struct AggregateOptions {
     /// Serve metrics beyond this machine.
     #[arg(long, env = "TOLLGATE_INSECURE")]
     pub insecure: bool,
-    /// What the listener shows, and asks for.
+    /// The listener's certificate, and whether it asks clients for one.
     #[command(flatten)]
     pub tls: TlsOptions,
     /// Where the ledger is kept.
@@ -234,7 +234,7 @@ impl BillingOptions {
 }
 
 impl StoresOptions {
-    /// Says what does not go together, before anything is opened.
+    /// Refuses conflicting settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.billing_url().is_some(), "there is no billing store: give --billing postgres://...");
         self.validate_some()
@@ -255,7 +255,7 @@ impl StoresOptions {
 }
 
 impl AggregateOptions {
-    /// Says what does not go together, before anything is opened.
+    /// Refuses conflicting settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         if let Some(address) = self.metrics_listen.0.filter(|address| !address.ip().to_canonical().is_loopback()) {
             anyhow::ensure!(

@@ -7,7 +7,7 @@ use anyhow::{bail, ensure};
 use super::{MetricsListen, NetworkOptions, ServeOptions};
 
 impl ServeOptions {
-    /// Says what does not go together, before anything is opened.
+    /// Refuses conflicting settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         let problems: Vec<String> = self.problems().iter().map(|problem| format!("{problem:#}")).collect();
         ensure!(problems.is_empty(), "{}", problems.join("\n"));

@@ -33,7 +33,7 @@ impl ServeOptions {
         }
     }
 
-    /// Says what of the console does not go together.
+    /// Refuses conflicting settings of the console.
     pub(super) fn validate_console(&self) -> anyhow::Result<()> {
         ensure!(
             self.console.console_url.as_deref().is_none_or(is_site),

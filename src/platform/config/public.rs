@@ -30,7 +30,7 @@ pub struct LinkOptions {
 }
 
 impl LinkOptions {
-    /// Says what is wrong, before anything is opened.
+    /// Refuses wrong settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         ensure!(
             self.public_url.as_deref().is_none_or(is_site),
@@ -47,7 +47,7 @@ impl LinkOptions {
 }
 
 impl ServeOptions {
-    /// Says what of the links for customers does not go together.
+    /// Refuses conflicting settings of links for customers.
     pub(super) fn validate_public(&self) -> anyhow::Result<()> {
         self.public.links.validate()?;
         let Some(address) = self.public.public_listen else { return Ok(()) };

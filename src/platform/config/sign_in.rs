@@ -1,4 +1,4 @@
-//! What signing in to the web console takes: a second factor, an identity provider.
+//! Settings of signing in to the web console: a second factor, an identity provider.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use super::{Secret, ServeOptions};
 const DEFAULT_NAME_CLAIM: &str = "preferred_username";
 const DEFAULT_SCOPES: &str = "openid profile";
 
-/// What signing in to the web console takes.
+/// Settings of signing in to the web console.
 #[derive(Args, Clone, Debug, PartialEq)]
 #[command(next_help_heading = "Console")]
 pub struct SignInOptions {
@@ -60,7 +60,7 @@ impl Default for SignInOptions {
 }
 
 impl ServeOptions {
-    /// Says what of signing in does not go together.
+    /// Refuses conflicting settings of signing in.
     pub(super) fn check_sign_in(&self) -> anyhow::Result<()> {
         let SignInOptions { oidc_issuer, oidc_client_id, oidc_client_secret, oidc_ca, oidc_scopes, oidc_name_claim, oidc_only, .. } =
             &self.sign_in;

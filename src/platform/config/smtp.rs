@@ -79,7 +79,7 @@ pub struct SmtpServer {
     pub port: u16,
     /// Whether the way to it is encrypted.
     pub tls: SmtpTls,
-    /// The user and the password to sign in with; `None`: nobody signs in.
+    /// The user and the password to sign in with; `None` if nobody signs in.
     pub login: Option<(String, String)>,
 }
 
@@ -90,7 +90,7 @@ impl fmt::Debug for SmtpServer {
 }
 
 impl SmtpOptions {
-    /// The mail server; `None`: there is none. Reads the password.
+    /// The mail server; `None` if there is none. Reads the password.
     pub fn server(&self) -> anyhow::Result<Option<SmtpServer>> {
         let Some(url) = &self.smtp_url else { return Ok(None) };
         let (mut server, user) = url.read()?;
@@ -107,7 +107,7 @@ impl SmtpOptions {
         Ok(Some(server))
     }
 
-    /// Says what is wrong, before anything is opened.
+    /// Refuses wrong settings before anything is opened.
     pub fn validate(&self) -> anyhow::Result<()> {
         if let Some(url) = &self.smtp_url {
             url.read()?;

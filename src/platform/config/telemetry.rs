@@ -1,4 +1,4 @@
-//! What the service tells of itself.
+//! Telemetry of the service.
 
 use clap::{Args, ValueEnum};
 

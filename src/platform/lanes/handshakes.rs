@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
-use super::socket::{Dealt, Stream};
+use super::socket::{AcceptedSocket, Stream};
 use crate::telemetry::logs::Repeated;
 use crate::telemetry::metrics;
 use crate::tls::{Portable, Protocol, Tls};
@@ -22,7 +22,12 @@ static NOT_TAKEN: Repeated = Repeated::new();
 
 /// Shakes hands with the peers of the sockets that come, and deals them to the lanes in turn. Ends when no more sockets come. How many
 /// handshakes are under way is bounded by the places for connections: each socket has one.
-pub async fn handshakes(tls: Arc<Tls>, protocol: Protocol, mut sockets: Receiver<Dealt>, lanes: Vec<Sender<Dealt>>) -> anyhow::Result<()> {
+pub async fn handshakes(
+    tls: Arc<Tls>,
+    protocol: Protocol,
+    mut sockets: Receiver<AcceptedSocket>,
+    lanes: Vec<Sender<AcceptedSocket>>,
+) -> anyhow::Result<()> {
     let mut under_way = JoinSet::new();
     let mut lanes = lanes.iter().cycle();
     loop {
@@ -32,9 +37,9 @@ pub async fn handshakes(tls: Arc<Tls>, protocol: Protocol, mut sockets: Receiver
                 None => return Ok(()),
             },
             Some(done) = under_way.join_next() => {
-                let Some(dealt) = done.ok().flatten() else { continue };
+                let Some(accepted) = done.ok().flatten() else { continue };
                 let Some(lane) = lanes.next() else { return Ok(()) };
-                if lane.try_send(dealt).is_err() && let Some(times) = NOT_TAKEN.times() {
+                if lane.try_send(accepted).is_err() && let Some(times) = NOT_TAKEN.times() {
                     tracing::warn!(times, "a connection was dropped: its lane does not take any");
                 }
             }
@@ -42,8 +47,8 @@ pub async fn handshakes(tls: Arc<Tls>, protocol: Protocol, mut sockets: Receiver
     }
 }
 
-async fn shake(acceptor: TlsAcceptor, dealt: Dealt) -> Option<Dealt> {
-    let Dealt { stream, address, place } = dealt;
+async fn shake(acceptor: TlsAcceptor, accepted: AcceptedSocket) -> Option<AcceptedSocket> {
+    let AcceptedSocket { stream, address, place } = accepted;
     let handshake = async {
         let Stream::Plain(socket) = stream else { return Err(io::Error::from(ErrorKind::InvalidInput)) };
         let mut portable = Portable::Detached(socket);
@@ -54,7 +59,7 @@ async fn shake(acceptor: TlsAcceptor, dealt: Dealt) -> Option<Dealt> {
     };
     let shaken = timeout(HANDSHAKE_LIMIT, handshake).await.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut)));
     match shaken {
-        Ok(stream) => Some(Dealt { stream: Stream::Tls(Box::new(stream)), address, place }),
+        Ok(stream) => Some(AcceptedSocket { stream: Stream::Tls(Box::new(stream)), address, place }),
         Err(error) => {
             metrics().connections.count_failed_handshake();
             if let Some(times) = FAILED.times() {

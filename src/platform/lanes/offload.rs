@@ -43,7 +43,7 @@ pub struct Offload {
     _threads: Arc<Threads>,
 }
 
-/// What waits for a thread.
+/// Jobs that wait for a thread.
 struct Jobs {
     waiting: Mutex<FairQueue<Job>>,
     is_any: Notify,
@@ -75,7 +75,7 @@ impl Offload {
         Ok(Self { jobs, _threads: Arc::new(Threads(Some(runtime))) })
     }
 
-    /// Does some work on these threads, on behalf of the current source. Dropped, the work is given up.
+    /// Runs work on these threads, on behalf of the current source. Dropped, the work is given up.
     pub async fn run<T: Send + 'static>(&self, work: impl Future<Output = T> + Send + 'static) -> Result<T, NotRun> {
         let source = Source::current();
         let (mut done, result) = oneshot::channel();
@@ -98,7 +98,7 @@ impl Jobs {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what waits, for ever.
+    /// Executes waiting jobs, in a loop.
     async fn work(self: Arc<Self>) {
         loop {
             let next = self.lock().pop();

@@ -102,7 +102,7 @@ pub fn is_forwarded(headers: &HeaderMap) -> bool {
     headers.contains_key(FOR) || headers.contains_key("forwarded")
 }
 
-/// The parts of all headers of a name, the last first; `None` for one that is no text. A client chooses what stands in front of what a proxy
+/// The parts of all headers of a name, the last one first; `None` for one that is no text. A client chooses what stands in front of what a proxy
 /// has added, so that one part must not spoil another.
 fn from_the_last<'a>(headers: &'a HeaderMap, name: &'static str) -> impl Iterator<Item = Option<&'a str>> {
     let values: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();

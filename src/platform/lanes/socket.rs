@@ -26,13 +26,13 @@ pub const LINGER: Duration = Duration::from_millis(500);
 const PREFACE_BYTES: usize = 24 + 9;
 
 /// A socket on its way to a lane, with its place among all connections.
-pub struct Dealt {
+pub struct AcceptedSocket {
     pub(crate) stream: Stream,
     pub(crate) address: SocketAddr,
     pub(crate) place: OwnedSemaphorePermit,
 }
 
-/// What is dealt.
+/// A socket, before or after its TLS handshake.
 pub enum Stream {
     /// A connection without TLS.
     Plain(std::net::TcpStream),
@@ -40,7 +40,7 @@ pub enum Stream {
     Tls(Box<TlsStream>),
 }
 
-/// Who is at the other end of a connection.
+/// The peer of a connection.
 #[derive(Clone, Debug)]
 pub struct Peer {
     /// The connection, as a source of work.
@@ -78,7 +78,7 @@ struct Preface {
 
 impl Socket {
     /// Registers a socket with the current runtime.
-    pub fn new(Dealt { stream, address, place }: Dealt) -> io::Result<Self> {
+    pub fn new(AcceptedSocket { stream, address, place }: AcceptedSocket) -> io::Result<Self> {
         let preface = Preface { seen: 0, limit: Box::pin(sleep(PREFACE_LIMIT)) };
         let (bytes, certificate) = match stream {
             Stream::Plain(socket) => (Bytes::Plain(TcpStream::from_std(socket)?), None),

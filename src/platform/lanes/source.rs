@@ -57,7 +57,7 @@ impl Source {
         CURRENT.get()
     }
 
-    /// Does something on behalf of this source.
+    /// Runs a closure on behalf of this source.
     pub fn scope<T>(self, work: impl FnOnce() -> T) -> T {
         let _before = Restored(CURRENT.replace(self));
         work()

@@ -27,7 +27,7 @@ thread_local! {
     static SAMPLE: Cell<Option<Sample>> = const { Cell::new(None) };
 }
 
-/// Does a part of a lane's work that the lane cannot interrupt, and keeps the longest time that one took.
+/// Runs a part of a lane's work that the lane cannot interrupt, and records the longest time that one took.
 pub fn watched<T>(work: impl FnOnce() -> T) -> T {
     let started = Instant::now();
     let sample = SAMPLE.get().filter(|sample| started.duration_since(sample.at) < SAMPLE_AGE).unwrap_or_else(|| read(started));

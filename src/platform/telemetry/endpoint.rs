@@ -16,7 +16,7 @@ use super::metrics::{TextFormat, metrics};
 #[derive(Clone, Debug)]
 pub struct Serving(Arc<Mutex<Found>>);
 
-/// What was found: whether it can serve, and warnings.
+/// Whether it can serve, and warnings.
 type Found = (Result<(), String>, Vec<String>);
 
 impl Default for Serving {
@@ -51,7 +51,7 @@ pub fn router(serving: Serving) -> Router {
         .with_state(serving)
 }
 
-/// Says that the process lives: it has answered, whatever its store does.
+/// Reports liveness: the process replies, whatever its store does.
 pub async fn show_life() -> &'static str {
     "live\n"
 }

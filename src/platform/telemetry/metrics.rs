@@ -10,7 +10,7 @@ mod calls;
 mod connections;
 mod decisions;
 mod drafts;
-mod known;
+mod lazy_metric;
 mod ledger;
 mod mail;
 pub(super) mod otlp;
@@ -66,9 +66,9 @@ struct PartitionLabels {
 pub struct Metrics {
     registry: Registrar,
     pub calls: CallMetrics,
-    /// Of what became of commands.
+    /// Outcomes of commands.
     pub decisions: DecisionMetrics,
-    /// Of what the ledger holds.
+    /// Sizes of the ledger.
     pub ledger: LedgerMetrics,
     batch_commands: Histogram,
     batch_seconds: Histogram,
@@ -240,22 +240,22 @@ impl Metrics {
         BatchTimer { started: Instant::now() }
     }
 
-    /// So many commands more wait, or less.
+    /// Changes the number of waiting commands.
     pub fn add_waiting(&self, commands: i64) {
         self.waiting.inc_by(commands);
     }
 
-    /// So many journal entries were committed to the billing store.
+    /// Counts journal entries that were committed to the billing store.
     pub fn add_aggregated(&self, entries: usize) {
         self.aggregated.inc_by(entries as u64);
     }
 
-    /// So many entries the journal of a partition holds.
+    /// Sets how many entries the journal of a partition holds.
     pub fn set_journal_entries(&self, partition: u16, entries: u64) {
         self.journal.get_or_create_owned(&PartitionLabels { partition }).set(gauge_of(entries));
     }
 
-    /// So many entries the journal of a partition may hold.
+    /// Sets how many entries the journal of a partition may hold.
     pub fn set_journal_high_water(&self, partition: u16, entries: u64) {
         self.journal_high_water.get_or_create_owned(&PartitionLabels { partition }).set(gauge_of(entries));
     }
@@ -275,7 +275,7 @@ impl Metrics {
         self.held_series.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
-    /// So many journal entries were deleted unread.
+    /// Counts journal entries that were deleted unread.
     pub fn add_discarded(&self, partition: u16, entries: u64) {
         self.discarded.get_or_create_owned(&PartitionLabels { partition }).inc_by(entries);
     }

@@ -1,4 +1,4 @@
-//! What of customers stands in logs: an account's id, and never more; hashed, if that is set.
+//! Customer data in logs: an account's id, and never more; hashed, if that is set.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

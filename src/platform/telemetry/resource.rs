@@ -5,7 +5,7 @@ use opentelemetry_sdk::Resource;
 
 use crate::config::{TelemetryOptions, opentelemetry};
 
-/// Where a signal (`TRACES`, `METRICS`) is exported to: by the setting, else by OpenTelemetry's environment. `None`: nowhere.
+/// Where a signal (`TRACES`, `METRICS`) is exported to: by the setting, else by OpenTelemetry's environment. `None` means nowhere.
 pub fn endpoint(options: &TelemetryOptions, signal: &str) -> Option<String> {
     if opentelemetry("OTEL_SDK_DISABLED").is_some_and(|value| value.eq_ignore_ascii_case("true"))
         || opentelemetry(&format!("OTEL_{signal}_EXPORTER")).is_some_and(|exporter| exporter == "none")

@@ -2,7 +2,7 @@
 //!
 //! Whether a call is sampled is decided once, where it comes in: its caller says so, else the ratio does. A call that is not has no span, so
 //! nothing below it has one either: it costs a look at a header. What happens later and elsewhere (the step of the aggregation, the
-//! document, the mail) is recorded where it is linked to a call that was: by the [`Place`] that went with the journal entry.
+//! document, the mail) is recorded where it is linked to a call that was: by the [`SpanReference`] that went with the journal entry.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -86,12 +86,12 @@ fn ratio(options: &TelemetryOptions, environment: impl Fn(&str) -> Option<String
 
 /// A span's place: its trace, and itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct SpanReference {
     pub trace_id: u128,
     pub span_id: u64,
 }
 
-impl Place {
+impl SpanReference {
     /// Parses what [`fmt::Display`] writes.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -110,7 +110,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SpanReference {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "{:032x}-{:016x}", self.trace_id, self.span_id)
     }
@@ -139,7 +139,7 @@ impl Span {
 
     /// A span of what was done for all of these: within the one, or linked to each. `None` if there are none.
     #[must_use]
-    pub fn of_batch(name: &'static str, places: &[Place]) -> Option<Self> {
+    pub fn of_batch(name: &'static str, places: &[SpanReference]) -> Option<Self> {
         match places {
             [] => None,
             // Many commands may be of one call.
@@ -150,7 +150,7 @@ impl Span {
 
     /// A span that begins a trace, linked to the first of these; `None` if there are none.
     #[must_use]
-    pub fn linked(name: &'static str, places: &[Place]) -> Option<Self> {
+    pub fn linked(name: &'static str, places: &[SpanReference]) -> Option<Self> {
         let sampling = SAMPLED.get().filter(|_| !places.is_empty())?;
         let links = places.iter().take(MAX_LINKS).map(|place| Link::with_context(place.context())).collect();
         Some(sampling.start(name, SpanKind::Internal, links, &Context::new()))
@@ -158,17 +158,17 @@ impl Span {
 
     /// A span within one that may have ended, perhaps in another process.
     #[must_use]
-    pub fn under(name: &'static str, kind: SpanKind, parent: Place) -> Option<Self> {
+    pub fn under(name: &'static str, kind: SpanKind, parent: SpanReference) -> Option<Self> {
         let parent = Context::new().with_remote_span_context(parent.context());
         Some(SAMPLED.get()?.start(name, kind, Vec::new(), &parent))
     }
 
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place::of(self.0.span().span_context())
+    pub fn place(&self) -> SpanReference {
+        SpanReference::of(self.0.span().span_context())
     }
 
-    /// Gives it an attribute.
+    /// Sets an attribute.
     pub fn set(&self, name: &'static str, value: impl Into<Value>) {
         self.0.span().set_attribute(KeyValue::new(name, value));
     }
@@ -186,7 +186,7 @@ impl Span {
     }
 }
 
-/// Does something within a span, if there is one.
+/// Runs a future within a span, if there is one.
 pub async fn within<T>(span: Option<&Span>, work: impl Future<Output = T>) -> T {
     match span {
         Some(Span(context)) => work.with_context(context.clone()).await,
@@ -196,11 +196,11 @@ pub async fn within<T>(span: Option<&Span>, work: impl Future<Output = T>) -> T 
 
 /// The current span's place, if there is one.
 #[must_use]
-pub fn current() -> Option<Place> {
-    Context::map_current(|current| current.has_active_span().then(|| Place::of(current.span().span_context())))
+pub fn current() -> Option<SpanReference> {
+    Context::map_current(|current| current.has_active_span().then(|| SpanReference::of(current.span().span_context())))
 }
 
-/// Gives the current span an attribute, if there is one.
+/// Sets an attribute of the current span, if there is one.
 pub fn note(name: &'static str, value: &str) {
     Context::map_current(|current| {
         if current.has_active_span() {
@@ -266,11 +266,11 @@ mod tests {
 
     #[test]
     fn a_place_is_read_as_it_is_written() {
-        let place = Place { trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span_id: 0x00f0_67aa_0ba9_02b7 };
+        let place = SpanReference { trace_id: 0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736, span_id: 0x00f0_67aa_0ba9_02b7 };
         assert_eq!(place.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7");
-        assert_eq!(Place::parse(&place.to_string()), Some(place));
-        assert_eq!(Place::of(&place.context()), place);
-        assert_eq!(Place::parse("0-0"), None);
+        assert_eq!(SpanReference::parse(&place.to_string()), Some(place));
+        assert_eq!(SpanReference::of(&place.context()), place);
+        assert_eq!(SpanReference::parse("0-0"), None);
     }
 
     #[test]
@@ -290,7 +290,7 @@ mod tests {
             |value: &'static str| HeaderMap::from_iter([(http::HeaderName::from_static(TRACEPARENT), HeaderValue::from_static(value))]);
         let sampled = headers("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01");
         let parent = sampling(0.0).parent(&sampled).unwrap();
-        assert_eq!(Place::of(parent.span().span_context()).span_id, 0x00f0_67aa_0ba9_02b7);
+        assert_eq!(SpanReference::of(parent.span().span_context()).span_id, 0x00f0_67aa_0ba9_02b7);
         assert!(sampling(1.0).parent(&headers("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00")).is_none());
         for none in [HeaderMap::new(), headers("00-zz-zz-01")] {
             assert!(sampling(0.0).parent(&none).is_none());

@@ -16,7 +16,7 @@ use domain::time::UnixMillis;
 /// The largest file that is read.
 const MAX_BYTES: u64 = 1024 * 1024;
 
-/// What the files say.
+/// The contents of the files.
 pub struct Files {
     /// The server's certificate, and those that vouch for it.
     pub chain: Vec<CertificateDer<'static>>,
@@ -88,7 +88,7 @@ fn authorities(path: &Path) -> anyhow::Result<(Vec<CertificateDer<'static>>, Uni
     Ok((held, change_at))
 }
 
-/// What a certificate says that matters here.
+/// The fields of a certificate that matter here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// Whose it is: its first SPIFFE or other URI, else its first DNS name, else its common name.

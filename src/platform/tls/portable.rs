@@ -21,7 +21,7 @@ pub enum Portable {
 }
 
 impl Portable {
-    /// Takes it out of the current runtime.
+    /// Detaches it from the current runtime.
     pub fn detach(&mut self) -> io::Result<()> {
         *self = match std::mem::replace(self, Self::Lost) {
             Self::Registered(stream) => Self::Detached(stream.into_std()?),

@@ -1,4 +1,4 @@
-//! What needs a second person is kept until there is one.
+//! Keeps acts that need a second person until one approves.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::super::error::{Error, Kind as ErrorKind};
 use super::{about, callers_unknown, ended, too_many};
 use access::Kind;
 use billing::BillingError;
-use billing::approvals::{Approval, Asked, Party, State, VALIDITY, stored};
+use billing::approvals::{Approval, AskOutcome, Party, State, VALIDITY, stored};
 use domain::account::{Account, Currency};
 use domain::approval::{Extent, GuardedAct};
 use domain::command::{Action, Command};
@@ -22,11 +22,11 @@ use domain::time::UnixMillis;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A command above its figure.
-struct Above {
+struct CommandAboveFigure {
     act: GuardedAct,
     currency: Currency,
     extent: Extent,
-    /// Its account; `None`: it is to be created.
+    /// Its account; `None` if it is to be created.
     account: Option<Account>,
     now: UnixMillis,
 }
@@ -53,7 +53,7 @@ impl UseCases {
     }
 
     /// Keeps a command that is above its figure, and says so; unless it was kept already, and was done.
-    async fn keep(&self, context: &RequestContext, command: &Command, above: &Above) -> Result<(), Error> {
+    async fn keep(&self, context: &RequestContext, command: &Command, above: &CommandAboveFigure) -> Result<(), Error> {
         let billing = self.billing(context).await?;
         if let Some(known) = billing.approval_of(&command.account, &command.request_id).await? {
             return self.told_again(command, &known).await;
@@ -63,9 +63,9 @@ impl UseCases {
         }
         self.refuse_in_vain(command, above)?;
         match billing.ask_approval(&asked_for(context, command, above)?).await? {
-            Asked::Waits(approval) => Err(needed(&approval)),
-            Asked::Known(known) => self.told_again(command, &known).await,
-            Asked::TooMany(most) => Err(too_many(most, &command.account)),
+            AskOutcome::Waits(approval) => Err(needed(&approval)),
+            AskOutcome::Known(known) => self.told_again(command, &known).await,
+            AskOutcome::TooMany(most) => Err(too_many(most, &command.account)),
         }
     }
 
@@ -80,7 +80,7 @@ impl UseCases {
     }
 
     /// Whether a command is above the figure of its act in its currency.
-    async fn above_figure(&self, command: &Command) -> Result<Option<Above>, Error> {
+    async fn above_figure(&self, command: &Command) -> Result<Option<CommandAboveFigure>, Error> {
         let Some(act) = GuardedAct::of(&command.action) else { return Ok(None) };
         let (account, currency, now) = match &command.action {
             Action::Create(create) => {
@@ -94,11 +94,11 @@ impl UseCases {
         };
         let Some(figure) = self.access.approval_above(act, currency) else { return Ok(None) };
         let extent = Extent::of(&command.action, account.as_ref(), now).filter(|extent| extent.exceeds(figure));
-        Ok(extent.map(|extent| Above { act, currency, extent, account, now }))
+        Ok(extent.map(|extent| CommandAboveFigure { act, currency, extent, account, now }))
     }
 
     /// Refuses at once what would be refused when it is approved, as things are.
-    fn refuse_in_vain(&self, command: &Command, above: &Above) -> Result<(), Error> {
+    fn refuse_in_vain(&self, command: &Command, above: &CommandAboveFigure) -> Result<(), Error> {
         let tried = self.would_lead_to(above.account.as_ref(), above.now, command);
         tried.map(drop).map_err(|error| match &above.account {
             Some(account) => error.explained_by(account),
@@ -134,7 +134,7 @@ async fn in_time(work: impl Future<Output = Result<(), Error>> + Send + 'static)
 }
 
 /// What is kept of a command. Its number is given when it is.
-fn asked_for(context: &RequestContext, command: &Command, above: &Above) -> Result<Approval, Error> {
+fn asked_for(context: &RequestContext, command: &Command, above: &CommandAboveFigure) -> Result<Approval, Error> {
     let unwritten = || Error::new(ErrorKind::Internal, "STORE_CORRUPT", "an act that needs approval cannot be kept");
     let metadata = &command.metadata;
     let asked =
@@ -163,7 +163,7 @@ fn needed(approval: &Approval) -> Error {
     let ends_at = Timestamp::from_millisecond(approval.ends_at.get()).map(|at| at.to_string()).unwrap_or_default();
     let text = format!(
         "this needs the approval of a second person, and waits for it until {ends_at} as number {}: nothing was done; the same request, \
-         repeated, says what has become of it",
+         repeated, returns its state",
         approval.id
     );
     let error = about(Error::precondition("APPROVAL_NEEDED", format!("approvals/{}", approval.id), text), approval);

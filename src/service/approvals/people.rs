@@ -12,8 +12,8 @@ use super::super::error::Error;
 use super::super::users::grants_of;
 use super::{about, callers_unknown, ended};
 use access::file::GrantEntry;
-use access::remembered::Known;
-use access::{Kind, Permission, Principal, Remembered};
+use access::stored_principal::StoredKind;
+use access::{Kind, Permission, Principal, StoredPrincipal};
 use billing::approvals::{Approval, Party, State};
 use billing::callers::{CallerKind, StoredCaller};
 use billing::change::Change;
@@ -49,8 +49,8 @@ impl UseCases {
     /// The context of the one who asked, who may do it still, with what is to be done.
     pub(super) async fn asker_may(&self, context: &RequestContext, approval: &Approval) -> Result<RequestContext, Error> {
         let refused = || about(asker_not_permitted(&approval.asked.name), approval);
-        let remembered: Remembered = serde_json::from_str(&approval.asker).map_err(|_| refused())?;
-        let user = if remembered.kind == Known::User { self.user_entry(context, &remembered.name).await? } else { None };
+        let remembered: StoredPrincipal = serde_json::from_str(&approval.asker).map_err(|_| refused())?;
+        let user = if remembered.kind == StoredKind::User { self.user_entry(context, &remembered.name).await? } else { None };
         let caller = self.access.recall(&remembered, user.as_deref()).ok_or_else(refused)?;
         if !approval.asked.on_behalf_of.is_empty() && !caller.acts_for_others {
             return Err(refused());
@@ -62,7 +62,7 @@ impl UseCases {
         }
     }
 
-    /// What a user of the web console may do; `None`: there is none, or not any more.
+    /// What a user of the web console may do; `None` if there is none, or not any more.
     async fn user_entry(&self, context: &RequestContext, name: &str) -> Result<Option<Vec<GrantEntry>>, Error> {
         let users = UserTables::of(self.billing(context).await?.store().clone());
         let user = users.find(name).await?.filter(|user| !user.is_disabled);
@@ -71,7 +71,7 @@ impl UseCases {
 
     /// Refuses a decision by a caller who may be the requester, as far as it is known who created whom.
     async fn ensure_apart(&self, context: &RequestContext, approval: &Approval, decider: &Party) -> Result<(), Error> {
-        let asker: Option<Remembered> = serde_json::from_str(&approval.asker).ok();
+        let asker: Option<StoredPrincipal> = serde_json::from_str(&approval.asker).ok();
         let asker = match asker.map(|asker| asker.kind) {
             Some(known) => self.invitation(context, known, &approval.asked.name).await?,
             None => None,
@@ -93,13 +93,13 @@ impl UseCases {
 
     /// How a caller was let in, if the billing store says so: not of one of the access file, even if it has the name of one that was
     /// revoked, nor of a token, for which its issuer vouches.
-    async fn invitation(&self, context: &RequestContext, known: Known, name: &str) -> Result<Option<Invited>, Error> {
+    async fn invitation(&self, context: &RequestContext, known: StoredKind, name: &str) -> Result<Option<Invited>, Error> {
         let billing = self.billing(context).await?;
         let kind = match known {
-            Known::Local | Known::Token => return Ok(None),
-            Known::User => return Ok(UserTables::of(billing.store().clone()).find(name).await?.and_then(invited)),
-            Known::Key => CallerKind::Key,
-            Known::Certificate => CallerKind::Certificate,
+            StoredKind::Local | StoredKind::Token => return Ok(None),
+            StoredKind::User => return Ok(UserTables::of(billing.store().clone()).find(name).await?.and_then(invited)),
+            StoredKind::Key => CallerKind::Key,
+            StoredKind::Certificate => CallerKind::Certificate,
         };
         Ok(billing.caller(kind, name).await?.filter(|caller| caller.is_let_in(system_now())).map(made))
     }

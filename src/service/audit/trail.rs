@@ -62,7 +62,7 @@ struct State {
     others: u64,
 }
 
-/// What makes refusals alike.
+/// The fields by which refusals count as alike.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     reason: &'static str,
@@ -91,7 +91,7 @@ pub struct Refused<'a> {
     pub reason: &'static str,
     /// The method or the permission.
     pub what: &'a str,
-    /// Who called; empty if nobody knows.
+    /// Who called; empty if unknown.
     pub caller: &'a str,
     /// Where the caller is.
     pub address: Option<IpAddr>,

@@ -1,6 +1,6 @@
 //! The lines that a person has confirmed are booked, each once.
 //!
-//! A line is claimed for its account first, with the invoice that it pays. If nobody knows what became of its payment, the claim stays, and
+//! A line is claimed for its account first, with the invoice that it pays. If it is not known whether its payment was recorded, the claim stays, and
 //! a repetition asks for the same payment again. If the payment was refused, so that nothing is booked, the line is free again; and so it
 //! is once its claim is so old that the ledger takes no try of it any more ([`settling`](super::settling)), and no payment came of it.
 
@@ -11,7 +11,7 @@ use crate::UseCases;
 use crate::context::RequestContext;
 use crate::error::Error;
 use access::Permission;
-use billing::bank::{BookedLine, Claim, Try};
+use billing::bank::{BookedLine, BookingAttempt, BookingClaim};
 use billing::document::DocumentKind;
 use billing::{BillingError, DocumentState};
 use domain::command::{Action, Command, Metadata};
@@ -41,7 +41,7 @@ pub struct Target {
     pub invoice: String,
 }
 
-/// What became of a line.
+/// The result of booking a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Booked {
     /// It is booked.
@@ -80,15 +80,15 @@ impl UseCases {
         let movement = movement_of(line);
         let claim = || billing.claim_line(&line.digest, &movement, &claimed, &context.caller.name);
         let mut claim_found = claim().await?;
-        let (Claim::Tried(Try { line: found, .. }) | Claim::Elsewhere(found)) = &claim_found;
+        let (BookingClaim::Tried(BookingAttempt { line: found, .. }) | BookingClaim::Elsewhere(found)) = &claim_found;
         // Asked in this order: what is over by now has all that came of it in the billing store.
         if self.is_over(billing, found, PATIENCE).await? && !self.is_booked(context, line, &found.account).await? {
             billing.free_claim(&line.digest, found).await?;
             claim_found = claim().await?;
         }
         let tried = match claim_found {
-            Claim::Tried(tried) => tried,
-            Claim::Elsewhere(found) => {
+            BookingClaim::Tried(tried) => tried,
+            BookingClaim::Elsewhere(found) => {
                 let is_recorded = self.is_booked(context, line, &found.account).await?;
                 let found = shown_to(context, found);
                 return Ok(if is_recorded { Booked::Before(found) } else { Booked::Begun(found) });
@@ -135,7 +135,7 @@ impl UseCases {
 }
 
 /// Whether a refusal says that the line is not booked, and will not be by a try of before: one whose id is taken, or no longer known, may be.
-fn is_settled(tried: &Try, error: &Error, now: UnixMillis) -> bool {
+fn is_settled(tried: &BookingAttempt, error: &Error, now: UnixMillis) -> bool {
     let is_about_the_id = matches!(error.reason, "REQUEST_ID_REUSED" | "REQUEST_TOO_OLD");
     !is_about_the_id && (tried.number == 1 || now - tried.last_at >= TRY_ENDS_AFTER)
 }
@@ -149,7 +149,7 @@ mod tests {
     fn a_line_is_free_again_once_no_try_of_before_can_book_it_any_more() {
         let refused = |reason| Error::new(Kind::Precondition, reason, "no");
         let line = BookedLine { account: "acme".into(), invoice: String::new(), at: UnixMillis::NONE };
-        let tried = |number, last_at| Try { line: line.clone(), number, last_at };
+        let tried = |number, last_at| BookingAttempt { line: line.clone(), number, last_at };
         let now = UnixMillis::new(10 * TRY_ENDS_AFTER);
         assert!(is_settled(&tried(1, UnixMillis::NONE), &refused("ACCOUNT_CLOSED"), now));
         assert!(!is_settled(&tried(2, now - TRY_ENDS_AFTER + 1), &refused("ACCOUNT_CLOSED"), now));

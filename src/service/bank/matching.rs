@@ -1,4 +1,4 @@
-//! What the lines of a statement are taken for: looked up for all of them at once, a few queries for however many there are.
+//! Matches the lines of a statement with invoices: for all of them at once, in a few queries.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -19,7 +19,7 @@ const MOST_WORDS: usize = 20;
 pub enum Proposal {
     /// It was booked before, on this account.
     Booked(BookedLine),
-    /// Somebody began to book it on this account, and nobody knows whether it was done.
+    /// Somebody began to book it on this account; unknown whether that was done.
     Begun(BookedLine),
     /// A line that is not in this file, of the same day and amount, was booked: from another form of the statement it may be the same.
     Alike {
@@ -42,8 +42,8 @@ pub struct Matched {
     pub is_exact: bool,
 }
 
-/// What is known of the lines of a file.
-struct Known {
+/// Stored facts about the lines of a file.
+struct LineFacts {
     booked: HashMap<String, BookedLine>,
     /// Which payments there are, by account and request id.
     recorded: HashSet<(String, String)>,
@@ -54,7 +54,7 @@ struct Known {
 }
 
 impl UseCases {
-    /// What each line is taken for.
+    /// Proposes what each line pays.
     pub async fn propose_bookings(&self, context: &RequestContext, lines: &[Line]) -> Result<Vec<Proposal>, Error> {
         context.require_at_all(Permission::RecordPayments)?;
         let known = self.known_of(self.billing(context).await?, lines).await?;
@@ -65,7 +65,7 @@ impl UseCases {
 }
 
 impl UseCases {
-    async fn known_of(&self, billing: &Billing, lines: &[Line]) -> Result<Known, Error> {
+    async fn known_of(&self, billing: &Billing, lines: &[Line]) -> Result<LineFacts, Error> {
         let digests: HashSet<&str> = lines.iter().map(|line| line.digest.as_str()).collect();
         let mut booked = billing.booked_lines(&listed(&digests)).await?;
         let payments: Vec<_> = booked.iter().map(|(digest, found)| (found.account.clone(), request_id_of(digest))).collect();
@@ -81,7 +81,7 @@ impl UseCases {
             }
         }
         if !over.is_empty() {
-            // What was begun, is over, and came to nothing is as if it had not been begun: looked up once more, since it is over.
+            // What was begun, is over, and had no effect is as if it had not been begun: looked up once more, since it is over.
             recorded = billing.recorded(&payments).await?;
             booked.retain(|digest, claimed| !over.contains(digest) || is_recorded(&recorded, digest, claimed));
         }
@@ -94,11 +94,11 @@ impl UseCases {
         }
         let numbers: HashSet<String> = open().flat_map(numbers_in).collect();
         let invoices = billing.open_invoices(&listed(&numbers)).await?;
-        Ok(Known { recorded, booked, elsewhere, invoices })
+        Ok(LineFacts { recorded, booked, elsewhere, invoices })
     }
 }
 
-impl Known {
+impl LineFacts {
     fn proposal(&self, context: &RequestContext, line: &Line, taken: &mut HashSet<String>) -> Proposal {
         if let Some(found) = self.booked.get(&line.digest) {
             let is_recorded = self.recorded.contains(&(found.account.clone(), request_id_of(&line.digest)));

@@ -1,4 +1,4 @@
-//! What a refusal says: its kind, its subject, and its text.
+//! Renders a refusal as an error: its kind, its subject, and its text.
 
 use super::{Error, Kind, RETRY_STORE, Subject, Violation};
 use crate::fields;

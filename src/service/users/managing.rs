@@ -113,7 +113,7 @@ impl UseCases {
         self.link_for(users, name, &change).await
     }
 
-    /// Keeps a user from signing in, and ends its sessions; or lets it sign in again.
+    /// Disables a user and ends its sessions, or enables it again.
     pub async fn set_user_disabled(
         &self,
         context: &RequestContext,

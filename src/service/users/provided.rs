@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::{Users, Way, grants_of, is_name};
+use super::{SignInMethod, Users, grants_of, is_name};
 use access::file::GrantEntry;
 use access::provider::Identity;
 use billing::users::StoredUser;
@@ -17,7 +17,7 @@ pub enum Provided {
         name: String,
         /// What the browser has to keep.
         secret: String,
-        /// What the user may do, and could do before; `None`: there was no such user.
+        /// What the user may do, and could do before; `None` if there was no such user.
         grants: (Option<Vec<GrantEntry>>, Vec<GrantEntry>),
     },
     /// The provider gives the user no role here. One who is known has none any more: the name, and what the user could do before.
@@ -50,7 +50,7 @@ impl Users {
             self.tables.end_sessions(&name).await?;
             return Ok(Provided::WithoutRole(Some((name, grants_of(&before)?))));
         }
-        let secret = self.begin_session(&name, Way::Provider).await?;
+        let secret = self.begin_session(&name, SignInMethod::Provider).await?;
         Ok(Provided::SignedIn { name, secret, grants: (Some(grants_of(&before)?), grants) })
     }
 
@@ -67,7 +67,7 @@ impl Users {
         if !self.tables.create_of_provider(&name, &access, issuer, subject, system_now()).await? {
             return Ok(Provided::NameTaken(name));
         }
-        let secret = self.begin_session(&name, Way::Provider).await?;
+        let secret = self.begin_session(&name, SignInMethod::Provider).await?;
         Ok(Provided::SignedIn { name, secret, grants: (None, grants) })
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use totp_rs::{Builder, Secret, Totp};
 
-use super::{Users, Way, digest};
+use super::{SignInMethod, Users, digest};
 use access::key::random;
 use platform::clock::system_now;
 
@@ -36,23 +36,23 @@ pub enum SecondFactor {
 
 /// What an authenticator needs, while it is set up. It is not shown in logs.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Offer {
+pub struct Enrollment {
     /// The secret, in base32.
     pub secret: String,
     /// The same with all else, as a QR code holds it.
     pub url: String,
 }
 
-/// What was shown.
+/// The factor that was used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum UsedFactor {
     /// A code of the authenticator.
     Code,
     /// A recovery code, which is used up.
     RecoveryCode,
 }
 
-impl Proof {
+impl UsedFactor {
     /// Its name, in audit records.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -65,11 +65,11 @@ impl Proof {
 
 /// A sign-in that a second factor has completed.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Finished {
+pub struct CompletedSignIn {
     /// By what it began.
-    pub way: Way,
-    /// What was shown then.
-    pub proof: Proof,
+    pub way: SignInMethod,
+    /// The factor that was used then.
+    pub proof: UsedFactor,
     /// What the browser has to keep.
     pub secret: String,
 }
@@ -92,10 +92,10 @@ impl Users {
     }
 
     /// What an authenticator needs, as long as nothing has confirmed it; then nobody is given it any more.
-    pub async fn offered_second_factor(&self, name: &str, host: &str) -> anyhow::Result<Option<Offer>> {
+    pub async fn offered_second_factor(&self, name: &str, host: &str) -> anyhow::Result<Option<Enrollment>> {
         let Some(factor) = self.tables.second_factor(name).await?.filter(|factor| !factor.is_confirmed) else { return Ok(None) };
         let url = totp(&factor.secret, name, host)?.to_url().map_err(|error| anyhow!("{error}"))?;
-        Ok(Some(Offer { secret: factor.secret, url }))
+        Ok(Some(Enrollment { secret: factor.secret, url }))
     }
 
     /// Switches a user's second factor on, if this is a code of what was offered, and returns the recovery codes. All sessions of the user
@@ -109,14 +109,14 @@ impl Users {
         Ok(is_confirmed.then_some(codes))
     }
 
-    /// Takes a code of a user's second factor, or a recovery code; `None`: it is wrong, or was taken before.
-    pub async fn prove(&self, name: &str, typed: &str) -> anyhow::Result<Option<Proof>> {
+    /// Takes a code of a user's second factor, or a recovery code; `None` if it is wrong, or was taken before.
+    pub async fn prove(&self, name: &str, typed: &str) -> anyhow::Result<Option<UsedFactor>> {
         let Some(factor) = self.tables.second_factor(name).await?.filter(|factor| factor.is_confirmed) else { return Ok(None) };
         if let Some(step) = step_of(&factor.secret, name, typed)? {
-            return Ok(self.tables.take_step(name, step).await?.then_some(Proof::Code));
+            return Ok(self.tables.take_step(name, step).await?.then_some(UsedFactor::Code));
         }
         let is_taken = self.tables.take_recovery_code(name, &digest_of(name, &bare(typed))).await?;
-        Ok(is_taken.then_some(Proof::RecoveryCode))
+        Ok(is_taken.then_some(UsedFactor::RecoveryCode))
     }
 
     /// Makes recovery codes in the place of the others.
@@ -139,16 +139,16 @@ impl Users {
     }
 
     /// Completes a sign-in with a code; `None` if the code is wrong or it took too long.
-    pub async fn finish_by_code(&self, secret: &str, typed: &str) -> anyhow::Result<Option<Finished>> {
+    pub async fn finish_by_code(&self, secret: &str, typed: &str) -> anyhow::Result<Option<CompletedSignIn>> {
         let Some(unfinished) = self.tables.unfinished(&digest(secret), system_now()).await? else { return Ok(None) };
-        let Some(way) = Way::stored(&unfinished.way) else { return Ok(None) };
+        let Some(way) = SignInMethod::stored(&unfinished.way) else { return Ok(None) };
         let Some(proof) = self.prove(&unfinished.user, typed).await? else { return Ok(None) };
         // It may have been finished meanwhile, or ended with the user's sessions.
         if !self.tables.end_unfinished(&digest(secret)).await? {
             return Ok(None);
         }
         let secret = self.begin_session(&unfinished.user, way).await?;
-        Ok(Some(Finished { way, proof, secret }))
+        Ok(Some(CompletedSignIn { way, proof, secret }))
     }
 }
 

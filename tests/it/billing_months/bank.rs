@@ -2,7 +2,7 @@
 
 use access::{Kind, Principal};
 use tokio_util::sync::CancellationToken;
-use tollgate::billing::bank::{BookedLine, Claim};
+use tollgate::billing::bank::{BookedLine, BookingClaim};
 use tollgate::domain::account::{Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Metadata};
 use tollgate::lanes::offload::Offload;
@@ -13,8 +13,8 @@ use tollgate::service::context::{Protocol, RequestContext};
 
 use super::stage::{Stage, millis};
 
-/// A bank's desk, in February: `acme` has the invoices INV-000001 of 12.00 of January, `beta` one of 30.00.
-struct Desk {
+/// A bank's fixture, in February: `acme` has the invoices INV-000001 of 12.00 of January, `beta` one of 30.00.
+struct Fixture {
     stage: Stage,
     use_cases: UseCases,
     context: RequestContext,
@@ -22,7 +22,7 @@ struct Desk {
     beta: String,
 }
 
-impl Desk {
+impl Fixture {
     async fn open(stage: Stage) -> Self {
         for (account, amount) in [("acme", "12"), ("beta", "30")] {
             stage.open(account, Mode::Postpaid, "100", NonUsageBilling::Consolidated).await;
@@ -61,7 +61,7 @@ impl Desk {
         let begun = BookedLine { account: account.into(), invoice: invoice.into(), at: millis(at) };
         let movement = format!("{} {} EUR", line.day, line.amount);
         let claim = self.stage.billing.claim_line(&line.digest, &movement, &begun, "eve").await.unwrap();
-        assert!(matches!(claim, Claim::Tried(tried) if tried.number == 1));
+        assert!(matches!(claim, BookingClaim::Tried(tried) if tried.number == 1));
     }
 }
 
@@ -81,79 +81,82 @@ fn words(proposal: &Proposal) -> [&str; 3] {
 }
 
 async fn a_line_is_booked_once(stage: Stage) {
-    let desk = Desk::open(stage).await;
-    let (acme, beta) = (desk.acme.as_str(), desk.beta.as_str());
-    let lines = desk.lines(&[
+    let fixture = Fixture::open(stage).await;
+    let (acme, beta) = (fixture.acme.as_str(), fixture.beta.as_str());
+    let lines = fixture.lines(&[
         ["2026-02-01", "12.00", &format!("Rechnung {acme}"), "Acme"],
         ["2026-02-01", "7.00", &format!("{}, a part", beta.to_lowercase()), "Beta"],
         ["2026-02-01", "5.00", &format!("{beta} again"), "Beta"],
         ["2026-02-01", "3.00", "INV-999999 2026 x1 y2", "Nobody"],
     ]);
-    let proposed = desk.proposed(&lines).await;
+    let proposed = fixture.proposed(&lines).await;
     let proposed: Vec<_> = proposed.iter().map(words).collect();
     // An invoice is proposed for one line only.
     assert_eq!(proposed, [["exact", "acme", acme], ["differs", "beta", beta], ["unknown", "", ""], ["unknown", "", ""]]);
 
     // Begun for an invoice, and nobody knows what became of it: it is proposed as it was begun, and booked so, whatever is said now.
-    desk.was_begun(&lines[1], "beta", beta, "2026-02-01T00:01:00Z").await;
-    assert_eq!(words(&desk.proposed(&lines).await[1]), ["begun", "beta", beta]);
-    assert_eq!(desk.book(&lines[1], "beta").await, Booked::Done);
-    assert!(matches!(desk.book(&lines[1], beta).await, Booked::Before(found) if found.invoice == beta));
-    assert!(matches!(desk.book(&lines[1], "acme").await, Booked::Before(found) | Booked::Begun(found) if found.account == "beta"));
-    desk.stage.caught_up().await;
-    assert_eq!(words(&desk.proposed(&lines).await[1]), ["booked", "beta", beta]);
-    assert!(matches!(desk.book(&lines[1], "acme").await, Booked::Before(found) if found.account == "beta"));
-    assert_eq!(desk.stage.open_amounts("beta").await, [super::units("23")]);
+    fixture.was_begun(&lines[1], "beta", beta, "2026-02-01T00:01:00Z").await;
+    assert_eq!(words(&fixture.proposed(&lines).await[1]), ["begun", "beta", beta]);
+    assert_eq!(fixture.book(&lines[1], "beta").await, Booked::Done);
+    assert!(matches!(fixture.book(&lines[1], beta).await, Booked::Before(found) if found.invoice == beta));
+    assert!(matches!(fixture.book(&lines[1], "acme").await, Booked::Before(found) | Booked::Begun(found) if found.account == "beta"));
+    fixture.stage.caught_up().await;
+    assert_eq!(words(&fixture.proposed(&lines).await[1]), ["booked", "beta", beta]);
+    assert!(matches!(fixture.book(&lines[1], "acme").await, Booked::Before(found) if found.account == "beta"));
+    assert_eq!(fixture.stage.open_amounts("beta").await, [super::units("23")]);
 
     // The same money in another form of the statement, which words it otherwise: it is said, and not taken for another payment.
-    let other = desk.lines(&[["2026-02-01", "7", &format!("GUTSCHRIFT {beta} A PART"), ""], ["2026-02-02", "7", "the day after", ""]]);
-    let proposed = desk.proposed(&other).await;
+    let other = fixture.lines(&[["2026-02-01", "7", &format!("GUTSCHRIFT {beta} A PART"), ""], ["2026-02-02", "7", "the day after", ""]]);
+    let proposed = fixture.proposed(&other).await;
     assert_eq!(proposed.iter().map(words).collect::<Vec<_>>(), [["alike", "beta", beta], ["unknown", "", ""]]);
     // In a file that has the line that was booked, another of the same amount is another.
     let both = [lines[1].clone(), other[0].clone()];
-    assert_eq!(desk.proposed(&both).await.iter().map(words).map(|[kind, ..]| kind).collect::<Vec<_>>(), ["booked", "differs"]);
+    assert_eq!(fixture.proposed(&both).await.iter().map(words).map(|[kind, ..]| kind).collect::<Vec<_>>(), ["booked", "differs"]);
 
     // Refused for good: the line is free, at once or as soon as the attempt before is over.
-    desk.stage.act("acme", "closed", Action::RecordPayment { amount: super::decimal("12"), invoices: vec![] }, Metadata::default()).await;
-    desk.stage.act("acme", "close", Action::Close, Metadata::default()).await;
-    assert!(matches!(desk.book(&lines[3], "acme").await, Booked::Refused(error) if error.reason == "ACCOUNT_CLOSED"));
-    assert_eq!(words(&desk.proposed(&lines).await[3]), ["unknown", "", ""]);
-    desk.was_begun(&lines[3], "acme", "", "2026-02-01T00:10:00Z").await;
-    assert!(matches!(desk.book(&lines[3], "acme").await, Booked::Refused(_)));
-    assert_eq!(words(&desk.proposed(&lines).await[3]), ["begun", "acme", ""]);
-    assert!(matches!(desk.book(&lines[3], "beta").await, Booked::Begun(found) if found.account == "acme"));
-    desk.stage.at("2026-02-01T00:15:00Z");
-    assert!(matches!(desk.book(&lines[3], "acme").await, Booked::Refused(_)));
-    assert_eq!(words(&desk.proposed(&lines).await[3]), ["unknown", "", ""]);
-    assert_eq!(desk.book(&lines[3], "beta").await, Booked::Done);
-    desk.stage.caught_up().await;
-    a_line_that_was_begun_long_ago_is_settled(&desk).await;
-    desk.stage.end().await;
+    fixture
+        .stage
+        .act("acme", "closed", Action::RecordPayment { amount: super::decimal("12"), invoices: vec![] }, Metadata::default())
+        .await;
+    fixture.stage.act("acme", "close", Action::Close, Metadata::default()).await;
+    assert!(matches!(fixture.book(&lines[3], "acme").await, Booked::Refused(error) if error.reason == "ACCOUNT_CLOSED"));
+    assert_eq!(words(&fixture.proposed(&lines).await[3]), ["unknown", "", ""]);
+    fixture.was_begun(&lines[3], "acme", "", "2026-02-01T00:10:00Z").await;
+    assert!(matches!(fixture.book(&lines[3], "acme").await, Booked::Refused(_)));
+    assert_eq!(words(&fixture.proposed(&lines).await[3]), ["begun", "acme", ""]);
+    assert!(matches!(fixture.book(&lines[3], "beta").await, Booked::Begun(found) if found.account == "acme"));
+    fixture.stage.at("2026-02-01T00:15:00Z");
+    assert!(matches!(fixture.book(&lines[3], "acme").await, Booked::Refused(_)));
+    assert_eq!(words(&fixture.proposed(&lines).await[3]), ["unknown", "", ""]);
+    assert_eq!(fixture.book(&lines[3], "beta").await, Booked::Done);
+    fixture.stage.caught_up().await;
+    a_line_that_was_begun_long_ago_is_settled(&fixture).await;
+    fixture.stage.end().await;
 }
 
 /// The ledger forgets request ids after a day. Tries of before are over then, and the journal tells what came of them.
-async fn a_line_that_was_begun_long_ago_is_settled(desk: &Desk) {
-    let lines = desk.lines(&[
+async fn a_line_that_was_begun_long_ago_is_settled(fixture: &Fixture) {
+    let lines = fixture.lines(&[
         ["2026-02-02", "2.00", "begun and done", ""],
         ["2026-02-02", "2.50", "begun for another", ""],
         ["2026-02-02", "2.75", "begun here", ""],
     ]);
-    assert_eq!(desk.book(&lines[0], "beta").await, Booked::Done);
+    assert_eq!(fixture.book(&lines[0], "beta").await, Booked::Done);
     for line in &lines[1..] {
-        desk.was_begun(line, "beta", "", "2026-02-01T00:15:00Z").await;
+        fixture.was_begun(line, "beta", "", "2026-02-01T00:15:00Z").await;
     }
-    desk.stage.caught_up().await;
-    let kinds = async || desk.proposed(&lines).await.iter().map(words).map(|[kind, ..]| kind.to_owned()).collect::<Vec<_>>();
-    desk.stage.at("2026-02-02T00:20:00Z");
+    fixture.stage.caught_up().await;
+    let kinds = async || fixture.proposed(&lines).await.iter().map(words).map(|[kind, ..]| kind.to_owned()).collect::<Vec<_>>();
+    fixture.stage.at("2026-02-02T00:20:00Z");
     assert_eq!(kinds().await, ["booked", "begun", "begun"]);
-    assert!(matches!(desk.book(&lines[1], "gamma").await, Booked::Begun(_)));
-    desk.stage.at("2026-02-02T00:20:01Z");
+    assert!(matches!(fixture.book(&lines[1], "gamma").await, Booked::Begun(_)));
+    fixture.stage.at("2026-02-02T00:20:01Z");
     assert_eq!(kinds().await, ["booked", "unknown", "unknown"]);
-    assert!(matches!(desk.book(&lines[0], "gamma").await, Booked::Before(found) if found.account == "beta"));
-    assert_eq!(desk.book(&lines[1], "gamma").await, Booked::Done);
-    assert_eq!(desk.book(&lines[2], "beta").await, Booked::Done);
-    assert!(matches!(desk.book(&lines[2], "beta").await, Booked::Before(_)));
-    desk.stage.caught_up().await;
+    assert!(matches!(fixture.book(&lines[0], "gamma").await, Booked::Before(found) if found.account == "beta"));
+    assert_eq!(fixture.book(&lines[1], "gamma").await, Booked::Done);
+    assert_eq!(fixture.book(&lines[2], "beta").await, Booked::Done);
+    assert!(matches!(fixture.book(&lines[2], "beta").await, Booked::Before(_)));
+    fixture.stage.caught_up().await;
     assert_eq!(kinds().await, ["booked", "booked", "booked"]);
 }
 

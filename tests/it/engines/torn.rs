@@ -253,7 +253,7 @@ impl Stage {
 
     pub fn packed(&self, commands: &[PreparedCommand]) -> [Vec<u8>; 5] {
         let packed = batch::encode(commands, &BatchTime::of(&self.clock, WINDOW), -1, ([7; 16], self.engine.identity().id.mark()), false);
-        [packed.commands, packed.ids, packed.endings, self.keys.channel.clone().into_bytes(), packed.legacy_fingerprints]
+        [packed.commands, packed.ids, packed.metadata, self.keys.channel.clone().into_bytes(), packed.legacy_fingerprints]
     }
 
     pub async fn is_refused_as_torn(&self, commands: Vec<PreparedCommand>) {

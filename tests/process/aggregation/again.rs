@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use tollgate::billing::reconcile::Decision;
 use tollgate::billing::reconcile::lost::{accept_loss, reapply_lost};
-use tollgate::billing::reconcile::reapply::Again;
+use tollgate::billing::reconcile::reapply::ReapplyTarget;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, Kind, LimitChange, Metadata, RemainderPolicy};
 use tollgate::domain::money::{DecimalAmount, Units};
@@ -88,7 +88,7 @@ fn decision(reapply: bool) -> Decision {
 /// Applies what is kept aside again; returns what came of it, and how many blocks are kept aside still.
 async fn reapply(ledger: &Ledger, accept_repeats: bool) -> (Vec<String>, usize) {
     let blocks = ledger.engine().lost_blocks(0).await.unwrap();
-    let done = reapply_lost(&Again { billing: None, ledger, accept_repeats }, 0, &blocks, &decision(true)).await.unwrap();
+    let done = reapply_lost(&ReapplyTarget { billing: None, ledger, accept_repeats }, 0, &blocks, &decision(true)).await.unwrap();
     let left = ledger.engine().lost_blocks(0).await.unwrap().len();
     (done.into_iter().map(|reapplied| reapplied.outcome.text).collect(), left)
 }

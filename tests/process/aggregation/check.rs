@@ -51,7 +51,7 @@ pub async fn records(billing: &Billing) -> Vec<Record> {
     rows.iter().map(|row| Record::from_row(row).unwrap()).collect()
 }
 
-/// Holds everything in SQL against the ledger; answers how many entries that were. The journal must not have been trimmed.
+/// Compares everything in SQL with the ledger; returns how many entries that were. The journal must not have been trimmed.
 pub async fn everything_agrees(billing: &Billing, ledger: &Ledger) -> usize {
     let records = records(billing).await;
     let mut journal = Vec::new();

@@ -24,7 +24,7 @@ fn journals(redis: &RedisServer) -> Vec<String> {
     keys
 }
 
-/// Waits until a partition stands still, and answers which, and why.
+/// Waits until a partition is stopped, and returns which, and why.
 pub async fn stopped(store: &Billing) -> Vec<(u16, String)> {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
@@ -33,7 +33,7 @@ pub async fn stopped(store: &Billing) -> Vec<(u16, String)> {
         if !stopped.is_empty() {
             return stopped;
         }
-        assert!(Instant::now() < deadline, "no partition stands still");
+        assert!(Instant::now() < deadline, "no partition is stopped");
         sleep(Duration::from_millis(20)).await;
     }
 }

@@ -5,7 +5,7 @@ use tollgate::billing::store::{Dialect, sqlite_url};
 use tollgate::billing::usage::Span;
 use tollgate::billing::{Billing, BillingSettings};
 use tollgate::domain::time::UnixMillis;
-use tollgate::service::exports::{UsagePages, Wanted};
+use tollgate::service::exports::{ExportQuery, UsagePages};
 
 use crate::postgres::PostgresServer;
 use crate::support::temporary_folder;
@@ -31,7 +31,7 @@ async fn fill(billing: &Billing) {
 
 async fn exported(billing: &Billing, from: i64, to: i64, after: Option<(u16, u64)>) -> Vec<(u16, u64, i64)> {
     let mut export =
-        UsagePages::begin(billing.clone(), Wanted { account: None, from: UnixMillis::new(from), to: UnixMillis::new(to), after })
+        UsagePages::begin(billing.clone(), ExportQuery { account: None, from: UnixMillis::new(from), to: UnixMillis::new(to), after })
             .await
             .unwrap();
     let mut found = Vec::new();

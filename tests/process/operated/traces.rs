@@ -7,7 +7,7 @@ use tollgate::grpc::v1::{MailState, PaymentMode};
 
 use crate::clients::script;
 use crate::postgres::PostgresServer;
-use crate::sending::{Desk, MailServer, becomes, customer, run, set_up};
+use crate::sending::{Fixture, MailServer, becomes, customer, run, set_up};
 use crate::support::RedisServer;
 
 /// The sink, and what it is asked to do.
@@ -44,17 +44,17 @@ async fn one_trace_leads_from_the_caller_to_the_mail_of_the_invoice() {
         ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ];
     let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
-    let desk = Desk::on_redis(&redis, &postgres);
-    let mail = MailServer::start(desk.folder.path(), 1, 0.0, None);
+    let fixture = Fixture::on_redis(&redis, &postgres);
+    let mail = MailServer::start(fixture.folder.path(), 1, 0.0, None);
     let url = format!("smtp://127.0.0.1:{}?tls=none", mail.port);
-    let service = desk.serve(&["--aggregate", "--smtp-url", &url], &environment);
+    let service = fixture.serve(&["--aggregate", "--smtp-url", &url], &environment);
     set_up(&service);
     run(&service, &["item", "set", "calls", "Calls"]);
     let mut client = service.client().await;
     client.open("unused", PaymentMode::Prepaid, "0", "1").await;
     customer(&mut client, "acme-of-the-trace", "accounts@customer.example", "en", "2.00").await;
     sink.has(&format!("charge {} {} acme-of-the-trace", service.address, service.metrics));
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     becomes(&client, "", MailState::Sent).await;
     sink.has("assemble");
     drop((client, sink));

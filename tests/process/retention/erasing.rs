@@ -6,7 +6,7 @@ use sqlx::{AssertSqlSafe, Row};
 use tollgate::billing::change::{Applied, Change};
 use tollgate::billing::document::{Exemption, Party, Relief};
 use tollgate::billing::erase::Erased;
-use tollgate::billing::links::LinkAct;
+use tollgate::billing::links::LinkOutcome;
 use tollgate::billing::retention::entries::drop_slice;
 use tollgate::billing::sending::settings::AccountSending;
 use tollgate::billing::{Billing, BillingError, BillingSettings};
@@ -104,7 +104,7 @@ async fn write(billing: &Billing, table: &str, change: &Change) -> Result<Applie
         }
         "document_links" => {
             let made = billing.create_link(&billing.document("INV-000001", None).await?, 9, change).await?;
-            Ok(if let LinkAct::Done(applied, _) = made { applied } else { panic!("{made:?}") })
+            Ok(if let LinkOutcome::Done(applied, _) = made { applied } else { panic!("{made:?}") })
         }
         _ => {
             let sending = AccountSending { recipients: vec!["trillian@example.org".to_owned()], ..AccountSending::default() };

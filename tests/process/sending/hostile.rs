@@ -10,7 +10,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tollgate::grpc::v1::MailState;
 
-use super::{Desk, MailServer, customer, lists_by_sending_agree, mails, mails_are, set_up};
+use super::{Fixture, MailServer, customer, lists_by_sending_agree, mails, mails_are, set_up};
 use crate::postgres::PostgresServer;
 use crate::service::seed;
 
@@ -34,9 +34,9 @@ async fn no_document_of_a_store_in_postgresql_arrives_twice_either() {
 
 async fn a_month_is_sent(billing: Option<&PostgresServer>, count: usize, kills: usize) {
     let seed = seed();
-    let desk = Desk::new(billing);
-    let server = MailServer::start(desk.folder.path(), seed, HOSTILITY, None);
-    let service = desk.serve(&[], &[]);
+    let fixture = Fixture::new(billing);
+    let server = MailServer::start(fixture.folder.path(), seed, HOSTILITY, None);
+    let service = fixture.serve(&[], &[]);
     set_up(&service);
     let mut client = service.client().await;
     for place in 0..count {
@@ -44,7 +44,7 @@ async fn a_month_is_sent(billing: Option<&PostgresServer>, count: usize, kills: 
         let name = if place % 40 == 7 { "nobody" } else { "accounts" };
         customer(&mut client, &format!("c{place}"), &format!("{name}-{place}@customer-{}.example", place % 7), "en", "1.00").await;
     }
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let waiting = mails_are(&client, count).await;
     assert!(waiting.iter().all(|mail| mail.state() == MailState::Waiting), "no server, and nothing waits");
     drop(client);
@@ -55,12 +55,12 @@ async fn a_month_is_sent(billing: Option<&PostgresServer>, count: usize, kills: 
         ["--smtp-url", &url, "--smtp-rate", "1000", "--smtp-connections", "8", "--smtp-per-domain", "3", "--smtp-retry", "30ms"];
     let mut random = StdRng::seed_from_u64(seed);
     for _ in 0..kills {
-        let service = desk.serve(&arguments, &[]);
+        let service = fixture.serve(&arguments, &[]);
         // At any moment.
         tokio::time::sleep(Duration::from_millis(random.random_range(0..1_500))).await;
         service.kill();
     }
-    let service = desk.serve(&arguments, &[]);
+    let service = fixture.serve(&arguments, &[]);
     let client = service.client().await;
     let is_settled = |state| [MailState::Sent, MailState::Failed, MailState::Unknown].contains(&state);
     let deadline = Instant::now() + Duration::from_secs(60 + count as u64);

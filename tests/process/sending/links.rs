@@ -8,7 +8,7 @@ use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::{self, MailState, PaymentMode};
 
 use super::ways::{invoices, parts};
-use super::{Desk, MailServer, becomes, customer, run, set_up};
+use super::{Fixture, MailServer, becomes, customer, run, set_up};
 use crate::command::Operator;
 use crate::postgres::PostgresServer;
 use crate::service::{Service, debit, money, until};
@@ -69,20 +69,20 @@ fn link(service: &Service, number: &str, more: &[&str]) -> String {
     format!("/{path}")
 }
 
-async fn issued(desk: &Desk, service: &Service, language: &str) -> String {
+async fn issued(fixture: &Fixture, service: &Service, language: &str) -> String {
     set_up(service);
     let mut client = service.client().await;
     customer(&mut client, "acme", "konto@acme.example", language, "1234.50").await;
     customer(&mut client, "other", "", "en", "98.76").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let found = invoices(&client, 2).await;
     found.into_iter().find(|invoice| invoice.account_id == "acme").unwrap().number
 }
 
-async fn opens_and_closes(desk: &Desk) {
-    let service = desk.serve(&PUBLIC, &[]);
+async fn opens_and_closes(fixture: &Fixture) {
+    let service = fixture.serve(&PUBLIC, &[]);
     let address = public(&service).await;
-    let number = issued(desk, &service, "de").await;
+    let number = issued(fixture, &service, "de").await;
     let path = link(&service, &number, &["--days", "30", "--request-id", "a-link"]);
     assert_eq!(link(&service, &number, &["--days", "30", "--request-id", "a-link"]), path, "the same request makes the same link");
 
@@ -153,7 +153,7 @@ async fn opens_and_closes(desk: &Desk) {
     for end in ["", "/document", "/pdf"] {
         same(&get(address, &format!("{path}{end}")).await, "revoked");
     }
-    desk.go_to("2026-07-02T00:00:02Z");
+    fixture.go_to("2026-07-02T00:00:02Z");
     until("it has expired", async || (get(address, &short).await.status == 404).then_some(())).await;
     same(&get(address, &short).await, "expired");
     let listed = run(&service, &["link", "list", &number]);
@@ -171,20 +171,20 @@ async fn opens_and_closes(desk: &Desk) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_opens_a_document_by_its_link_until_it_expires_or_is_revoked_and_opens_nothing_else() {
-    opens_and_closes(&Desk::new(None)).await;
+    opens_and_closes(&Fixture::new(None)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn links_are_the_same_on_postgresql() {
     let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
-    let desk = Desk::on_redis(&redis, &postgres);
-    let service = desk.serve(&["--aggregate", PUBLIC[0], PUBLIC[1]], &[]);
+    let fixture = Fixture::on_redis(&redis, &postgres);
+    let service = fixture.serve(&["--aggregate", PUBLIC[0], PUBLIC[1]], &[]);
     let address = public(&service).await;
-    let number = issued(&desk, &service, "en").await;
+    let number = issued(&fixture, &service, "en").await;
     let path = link(&service, &number, &[]);
     assert!(get(address, &path).await.text().contains("Download as PDF"));
     // Another process has the same key.
-    let second = desk.serve(&PUBLIC, &[]);
+    let second = fixture.serve(&PUBLIC, &[]);
     assert_eq!(get(public(&second).await, &path).await.status, 200);
     let mut client = service.client().await;
     let found = client.billing.list_document_links(v1::ListDocumentLinksRequest { number: number.clone() }).await.unwrap().into_inner();
@@ -194,16 +194,16 @@ async fn links_are_the_same_on_postgresql() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn mails_have_a_link_if_that_is_switched_on_and_a_document_that_is_too_large_always_has() {
-    let desk = Desk::new(None);
-    let server = MailServer::start(desk.folder.path(), 1, 0.0, None);
+    let fixture = Fixture::new(None);
+    let server = MailServer::start(fixture.folder.path(), 1, 0.0, None);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
-    let service = desk.serve(&["--smtp-url", &url, "--smtp-retry", "30ms", PUBLIC[0], PUBLIC[1]], &[]);
+    let service = fixture.serve(&["--smtp-url", &url, "--smtp-retry", "30ms", PUBLIC[0], PUBLIC[1]], &[]);
     let address = public(&service).await;
     set_up(&service);
     run(&service, &["sending", "set", "--links", "true", "--link-days", "10"]);
     let mut client = service.client().await;
     customer(&mut client, "acme", "konto@acme.example", "en", "12.00").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let number = invoices(&client, 1).await.remove(0).number;
     let mail = becomes(&client, &number, MailState::Sent).await;
     let links = async || {
@@ -242,10 +242,10 @@ async fn mails_have_a_link_if_that_is_switched_on_and_a_document_that_is_too_lar
 
 #[tokio::test(flavor = "multi_thread")]
 async fn credit_notes_have_links_and_a_document_whose_term_is_over_has_none_that_opens() {
-    let desk = Desk::new(None);
-    let service = desk.serve(&PUBLIC, &[]);
+    let fixture = Fixture::new(None);
+    let service = fixture.serve(&PUBLIC, &[]);
     let address = public(&service).await;
-    let number = issued(&desk, &service, "en").await;
+    let number = issued(&fixture, &service, "en").await;
     let path = link(&service, &number, &[]);
     let mut client = service.client().await;
     let request = v1::RefundRequest {
@@ -265,7 +265,7 @@ async fn credit_notes_have_links_and_a_document_whose_term_is_over_has_none_that
     assert!(asked.status == 200 && asked.body.is_empty() && asked.has("cache-control: no-store"), "{}", asked.headers);
 
     // As if its link had been made while its lines went.
-    let billing = Billing::connect_lazily(&desk.billing(), BillingSettings::default()).unwrap();
+    let billing = Billing::connect_lazily(&fixture.billing(), BillingSettings::default()).unwrap();
     let sql = "UPDATE issued SET dropped_at = 1 WHERE number = $1";
     assert_eq!(sqlx::query(sql).bind(&number).execute(billing.store().pool()).await.unwrap().rows_affected(), 1);
     billing.store().close().await;
@@ -279,9 +279,9 @@ async fn credit_notes_have_links_and_a_document_whose_term_is_over_has_none_that
 
 #[tokio::test(flavor = "multi_thread")]
 async fn at_most_twenty_links_made_by_hand_work_at_once_for_a_document() {
-    let desk = Desk::new(None);
-    let service = desk.serve(&PUBLIC, &[]);
-    let number = issued(&desk, &service, "en").await;
+    let fixture = Fixture::new(None);
+    let service = fixture.serve(&PUBLIC, &[]);
+    let number = issued(&fixture, &service, "en").await;
     let mut billing = service.client().await.billing;
     let operator = Some(v1::Operator { actor: "ann".into(), reason: "a test".into() });
     let request = |id: usize| {
@@ -304,8 +304,8 @@ async fn at_most_twenty_links_made_by_hand_work_at_once_for_a_document() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_tries_links_is_slowed_down() {
-    let desk = Desk::new(None);
-    let service = desk.serve(&PUBLIC, &[]);
+    let fixture = Fixture::new(None);
+    let service = fixture.serve(&PUBLIC, &[]);
     let address = public(&service).await;
     let mut statuses = Vec::new();
     for _ in 0..200 {
@@ -321,15 +321,15 @@ async fn who_tries_links_is_slowed_down() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_service_without_links_makes_none_and_a_link_to_an_erased_organization_opens_nothing() {
-    let desk = Desk::new(None);
-    let service = desk.serve(&PUBLIC, &[]);
+    let fixture = Fixture::new(None);
+    let service = fixture.serve(&PUBLIC, &[]);
     let address = public(&service).await;
     set_up(&service);
     run(&service, &["sending", "set", "--off"]);
     let mut client = service.client().await;
     client.open("acme", PaymentMode::Prepaid, "0", "10").await;
     client.charging.debit(debit("acme", "use", "10")).await.unwrap();
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let number = invoices(&client, 1).await.remove(0).number;
     let path = link(&service, &number, &["--reason", "for Jane Doe"]);
     assert_eq!(get(address, &path).await.status, 200);
@@ -337,7 +337,7 @@ async fn a_service_without_links_makes_none_and_a_link_to_an_erased_organization
     run(&service, &["account", "erase", "acme", "--reason", "on request"]);
     assert_eq!(get(address, &path).await.status, 404);
     assert!(service.stopped().await.success());
-    let service = desk.serve(&[], &[]);
+    let service = fixture.serve(&[], &[]);
     let refused = Operator::of(&service).run(&format!("link create {number}"));
     assert!(!refused.status.success() && refused.error.contains("--public-url"), "{refused:?}");
     let refused = Operator::of(&service).run(&format!("link create {number} --days 731"));

@@ -5,7 +5,7 @@ use std::path::Path;
 use tollgate::grpc::v1::{self, MailKind, MailState, PaymentMode};
 
 use super::ways::parts;
-use super::{Desk, MailServer, customer, mails, run, set_up};
+use super::{Fixture, MailServer, customer, mails, run, set_up};
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, debit, money, until};
 use crate::support::RedisServer;
@@ -52,11 +52,11 @@ async fn sent(client: &Client, id: &str, count: usize) -> Vec<v1::Mail> {
     .await
 }
 
-async fn tells_once(desk: &Desk, serving: &[&str]) {
-    let server = MailServer::start(desk.folder.path(), 1, 0.0, None);
+async fn tells_once(fixture: &Fixture, serving: &[&str]) {
+    let server = MailServer::start(fixture.folder.path(), 1, 0.0, None);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
     let arguments: Vec<&str> = ["--smtp-url", &url, "--smtp-retry", "30ms"].into_iter().chain(serving.iter().copied()).collect();
-    let service = desk.serve(&arguments, &[]);
+    let service = fixture.serve(&arguments, &[]);
     set_up(&service);
     let mut client = service.client().await;
     for (id, language) in [("acme", "de"), ("off", "en"), ("early", "en")] {
@@ -93,7 +93,7 @@ async fn tells_once(desk: &Desk, serving: &[&str]) {
     charge(&mut client, "acme", "four", "100").await;
     aggregated(&client).await;
     assert_eq!(told(&client, "acme").await.len(), 1);
-    desk.go_to("2026-06-11T12:00:01Z");
+    fixture.go_to("2026-06-11T12:00:01Z");
     top_up(&mut client, "acme", "up-again", "100").await;
     aggregated(&client).await;
     until("the clock has moved", || {
@@ -112,7 +112,7 @@ async fn tells_once(desk: &Desk, serving: &[&str]) {
 
     // A process that dies and comes back tells nobody again.
     service.kill();
-    let service = desk.serve(&arguments, &[]);
+    let service = fixture.serve(&arguments, &[]);
     let mut client = service.client().await;
     charge(&mut client, "acme", "six", "1").await;
     aggregated(&client).await;
@@ -129,21 +129,21 @@ fn number() -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_customer_is_told_once_that_its_credit_runs_low_and_again_after_a_day() {
-    tells_once(&Desk::new(None), &[]).await;
+    tells_once(&Fixture::new(None), &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_on_redis_and_postgresql() {
     let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
-    let desk = Desk::on_redis(&redis, &postgres);
-    tells_once(&desk, &["--aggregate"]).await;
+    let fixture = Fixture::on_redis(&redis, &postgres);
+    tells_once(&fixture, &["--aggregate"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_longer_low_when_its_turn_comes_is_not_sent() {
-    let desk = Desk::new(None);
+    let fixture = Fixture::new(None);
     // No mail server yet: mail waits.
-    let service = desk.serve(&[], &[]);
+    let service = fixture.serve(&[], &[]);
     set_up(&service);
     run(&service, &["sending", "set", "--low-credit", "true"]);
     let mut client = service.client().await;
@@ -157,9 +157,9 @@ async fn what_is_no_longer_low_when_its_turn_comes_is_not_sent() {
     run(&service, &["account", "close", "closed", "--reason", "it ends"]);
     aggregated(&client).await;
     assert!(service.stopped().await.success());
-    let server = MailServer::start(desk.folder.path(), 1, 0.0, None);
+    let server = MailServer::start(fixture.folder.path(), 1, 0.0, None);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
-    let service = desk.serve(&["--smtp-url", &url], &[]);
+    let service = fixture.serve(&["--smtp-url", &url], &[]);
     let client = service.client().await;
     sent(&client, "lost", 1).await;
     for id in ["saved", "closed"] {
@@ -172,8 +172,8 @@ async fn what_is_no_longer_low_when_its_turn_comes_is_not_sent() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postpaid_customer_is_told_when_its_limit_is_nearly_used_and_not_again_when_it_is_converted() {
-    let desk = Desk::new(None);
-    let service = desk.serve(&[], &[]);
+    let fixture = Fixture::new(None);
+    let service = fixture.serve(&[], &[]);
     set_up(&service);
     run(&service, &["sending", "set", "--low-credit", "true", "--low-credit-hours", "1"]);
     let mut client = service.client().await;
@@ -184,7 +184,7 @@ async fn a_postpaid_customer_is_told_when_its_limit_is_nearly_used_and_not_again
     client.accounts.update_account(request).await.unwrap();
     until("it is to be told", async || (told(&client, "acme").await.len() == 1).then_some(())).await;
     // Within the same fall nothing tells it again, however late, whatever becomes of the account.
-    desk.go_to("2026-06-12T12:00:00Z");
+    fixture.go_to("2026-06-12T12:00:00Z");
     run(&service, &["account", "convert", "acme", "prepaid", "--limit", "100", "--reason", "asked for"]);
     top_up(&mut client, "acme", "up", "0.01").await;
     aggregated(&client).await;
@@ -204,24 +204,24 @@ fn restore(folder: &Path, from: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_billing_store_that_was_restored_and_takes_the_journal_in_again_tells_nobody_by_itself() {
-    let desk = Desk::new(None);
-    let server = MailServer::start(desk.folder.path(), 1, 0.0, None);
+    let fixture = Fixture::new(None);
+    let server = MailServer::start(fixture.folder.path(), 1, 0.0, None);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
-    let service = desk.serve(&["--smtp-url", &url], &[]);
+    let service = fixture.serve(&["--smtp-url", &url], &[]);
     set_up(&service);
     run(&service, &["sending", "set", "--low-credit", "true"]);
     let mut client = service.client().await;
     account(&mut client, "acme", "en").await;
     aggregated(&client).await;
     assert!(service.stopped().await.success());
-    std::fs::copy(desk.folder.path().join("ledger.billing.db"), desk.folder.path().join("backup")).unwrap();
-    let service: Service = desk.serve(&["--smtp-url", &url], &[]);
+    std::fs::copy(fixture.folder.path().join("ledger.billing.db"), fixture.folder.path().join("backup")).unwrap();
+    let service: Service = fixture.serve(&["--smtp-url", &url], &[]);
     let mut client = service.client().await;
     charge(&mut client, "acme", "one", "60").await;
     sent(&client, "acme", 1).await;
     assert!(service.stopped().await.success());
-    restore(desk.folder.path(), "backup");
-    let service = desk.serve(&["--smtp-url", &url], &[]);
+    restore(fixture.folder.path(), "backup");
+    let service = fixture.serve(&["--smtp-url", &url], &[]);
     let client = service.client().await;
     aggregated(&client).await;
     let found = told(&client, "acme").await;

@@ -63,12 +63,12 @@ impl Drop for MailServer {
 }
 
 /// A service by a clock that stands, with an issuer and a rate of tax, and what it is started with.
-pub struct Desk {
+pub struct Fixture {
     pub folder: tempfile::TempDir,
     arguments: Vec<String>,
 }
 
-impl Desk {
+impl Fixture {
     fn new(billing: Option<&PostgresServer>) -> Self {
         let folder = temporary_folder();
         std::fs::write(folder.path().join("clock"), "2026-06-10T12:00:00Z").unwrap();
@@ -82,10 +82,10 @@ impl Desk {
 
     /// The same, with its ledger in Redis and its bills in PostgreSQL.
     pub fn on_redis(redis: &RedisServer, postgres: &PostgresServer) -> Self {
-        let mut desk = Self::new(Some(postgres));
-        let place = desk.arguments.iter().position(|argument| argument == "--store").unwrap();
-        desk.arguments.splice(place..place + 2, ["--redis".to_owned(), redis.url()]);
-        desk
+        let mut fixture = Self::new(Some(postgres));
+        let place = fixture.arguments.iter().position(|argument| argument == "--store").unwrap();
+        fixture.arguments.splice(place..place + 2, ["--redis".to_owned(), redis.url()]);
+        fixture
     }
 
     /// The URL of its billing store.

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use tollgate::grpc::v1::MailState;
 
-use super::{Desk, customer, mails, set_up};
+use super::{Fixture, customer, mails, set_up};
 use crate::service::until;
 
 const NOBODY: u32 = 65_534;
@@ -103,15 +103,15 @@ postlog unix-dgram n - n - 1 postlogd
 async fn debians_postfix_takes_a_document_over_starttls_and_what_it_refuses_has_failed() {
     assert!(rustix::process::getuid().is_root(), "postfix's master is started by root only: run this test as root");
     let postfix = Postfix::start();
-    let desk = Desk::new(None);
+    let fixture = Fixture::new(None);
     let url = format!("smtp://localhost:{}", postfix.port);
     let ca = postfix.folder.path().join("etc/cert.pem").display().to_string();
-    let service = desk.serve(&["--smtp-url", &url, "--smtp-ca", &ca, "--smtp-retry", "100ms"], &[]);
+    let service = fixture.serve(&["--smtp-url", &url, "--smtp-ca", &ca, "--smtp-retry", "100ms"], &[]);
     set_up(&service);
     let mut client = service.client().await;
     customer(&mut client, "here", "accounts@customer.example", "en", "10.00").await;
     customer(&mut client, "there", "accounts@other.example", "en", "10.00").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let settled = until("both are settled", || async {
         let found = mails(&client).await;
         let is_settled = |state| [MailState::Sent, MailState::Failed].contains(&state);

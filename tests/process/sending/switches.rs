@@ -3,12 +3,12 @@
 use tollgate::grpc::v1::{self, MailKind, MailState};
 
 use super::ways::invoices;
-use super::{Desk, MailServer, becomes, customer, mails, run, set_up};
+use super::{Fixture, MailServer, becomes, customer, mails, run, set_up};
 use crate::service::{Client, Service, debit, money, until};
 
-fn serve(desk: &Desk, server: &MailServer) -> Service {
+fn serve(fixture: &Fixture, server: &MailServer) -> Service {
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
-    desk.serve(&["--smtp-url", &url, "--smtp-retry", "30ms"], &[])
+    fixture.serve(&["--smtp-url", &url, "--smtp-retry", "30ms"], &[])
 }
 
 async fn pay(client: &mut Client, account: &str, amount: &str) {
@@ -25,22 +25,22 @@ async fn kinds(client: &Client, account: &str) -> Vec<(MailKind, MailState)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_reminder_that_waits_is_not_sent_once_its_invoice_is_paid() {
-    let desk = Desk::new(None);
-    let server = MailServer::start(desk.folder.path(), 1, 0.0, None);
-    let service = serve(&desk, &server);
+    let fixture = Fixture::new(None);
+    let server = MailServer::start(fixture.folder.path(), 1, 0.0, None);
+    let service = serve(&fixture, &server);
     set_up(&service);
     run(&service, &["sending", "set", "--reminders=3"]);
     let mut client = service.client().await;
     for id in ["paid", "open"] {
         customer(&mut client, id, &format!("accounts@{id}.example"), "en", "10.00").await;
     }
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     for invoice in invoices(&client, 2).await {
         becomes(&client, &invoice.number, MailState::Sent).await;
     }
     // The mail server is away when the reminders are due.
     drop(server);
-    desk.go_to("2026-07-19T06:00:00Z");
+    fixture.go_to("2026-07-19T06:00:00Z");
     let reminders = async |client: &Client| {
         let found = mails(client).await;
         found.into_iter().filter(|mail| mail.kind() == MailKind::Reminder).collect::<Vec<_>>()
@@ -57,9 +57,9 @@ async fn a_reminder_that_waits_is_not_sent_once_its_invoice_is_paid() {
     })
     .await;
     assert!(service.stopped().await.success());
-    let server = MailServer::start(desk.folder.path(), 2, 0.0, None);
+    let server = MailServer::start(fixture.folder.path(), 2, 0.0, None);
     let before = server.events("taken").len();
-    let service = serve(&desk, &server);
+    let service = serve(&fixture, &server);
     let client = service.client().await;
     until("one is sent, and the other is not", async || {
         let mut found = reminders(&client).await;
@@ -75,9 +75,9 @@ async fn a_reminder_that_waits_is_not_sent_once_its_invoice_is_paid() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_kind_of_mail_can_be_switched_off_for_an_account_and_all_of_them_for_an_account_and_for_the_service() {
-    let desk = Desk::new(None);
-    let server = MailServer::start(desk.folder.path(), 1, 0.0, None);
-    let service = serve(&desk, &server);
+    let fixture = Fixture::new(None);
+    let server = MailServer::start(fixture.folder.path(), 1, 0.0, None);
+    let service = serve(&fixture, &server);
     set_up(&service);
     run(&service, &["sending", "set", "--reminders=3", "--receipts", "true", "--low-credit", "true"]);
     let mut client = service.client().await;
@@ -101,7 +101,7 @@ async fn each_kind_of_mail_can_be_switched_off_for_an_account_and_all_of_them_fo
         kinds(&client, "loud").await.contains(&(MailKind::LowCredit, MailState::Sent)).then_some(())
     })
     .await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     invoices(&client, 3).await;
     for id in ["all", "none", "loud"] {
         pay(&mut client, id, "5.00").await;
@@ -134,7 +134,7 @@ async fn each_kind_of_mail_can_be_switched_off_for_an_account_and_all_of_them_fo
     }
     assert_eq!(server.events("taken").len(), 4);
     // Reminders follow what was sent.
-    desk.go_to("2026-07-19T06:00:00Z");
+    fixture.go_to("2026-07-19T06:00:00Z");
     of("loud", 5).await;
     assert_eq!(kinds(&client, "all").await.len(), 4);
     // Off for the service: nothing more is to be sent, of any kind.
@@ -142,7 +142,7 @@ async fn each_kind_of_mail_can_be_switched_off_for_an_account_and_all_of_them_fo
     let request = v1::TopUpRequest { account_id: "loud".into(), request_id: "up".into(), amount: money("3000"), ..Default::default() };
     client.accounts.top_up(request).await.unwrap();
     client.charging.debit(debit("loud", "more", "4000")).await.unwrap();
-    desk.go_to("2026-08-01T00:00:01Z");
+    fixture.go_to("2026-08-01T00:00:01Z");
     invoices(&client, 7).await;
     assert_eq!(kinds(&client, "loud").await.len(), 5);
     assert_eq!(server.events("taken").len(), 5);
@@ -150,8 +150,8 @@ async fn each_kind_of_mail_can_be_switched_off_for_an_account_and_all_of_them_fo
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_client_leaves_out_that_does_not_know_of_it_stays_as_it_is() {
-    let desk = Desk::new(None);
-    let service = desk.serve(&[], &[]);
+    let fixture = Fixture::new(None);
+    let service = fixture.serve(&[], &[]);
     set_up(&service);
     run(&service, &["sending", "set", "--links", "true", "--link-days", "30", "--low-credit", "true", "--low-credit-hours", "48"]);
     let mut billing = service.client().await.billing;

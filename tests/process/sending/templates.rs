@@ -4,20 +4,20 @@ use tollgate::billing::{Billing, BillingSettings};
 use tollgate::grpc::v1::{self, MailKind, MailState};
 
 use super::ways::{invoices, parts};
-use super::{Desk, MailServer, becomes, customer, run, set_up};
+use super::{Fixture, MailServer, becomes, customer, run, set_up};
 use crate::command::Operator;
 use crate::postgres::PostgresServer;
 use crate::service::until;
 use crate::support::RedisServer;
 
-async fn in_own_words(desk: &Desk, serving: &[&str]) {
-    let server = MailServer::start(desk.folder.path(), 1, 0.0, None);
+async fn in_own_words(fixture: &Fixture, serving: &[&str]) {
+    let server = MailServer::start(fixture.folder.path(), 1, 0.0, None);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
     let arguments: Vec<&str> = ["--smtp-url", &url].into_iter().chain(serving.iter().copied()).collect();
-    let service = desk.serve(&arguments, &[]);
+    let service = fixture.serve(&arguments, &[]);
     set_up(&service);
     let file = |name: &str, text: &str| {
-        let path = desk.folder.path().join(name);
+        let path = fixture.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
         path.display().to_string()
     };
@@ -42,7 +42,7 @@ async fn in_own_words(desk: &Desk, serving: &[&str]) {
     customer(&mut client, "acme", "accounts@acme.example", "en", "12.00").await;
     customer(&mut client, "bernd", "konto@bernd.example", "de", "13.00").await;
     rename(&mut client, "acme", "<b>Acme</b> & Co").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let found = invoices(&client, 2).await;
     let number = |account: &str| found.iter().find(|invoice| invoice.account_id == account).unwrap().number.clone();
     becomes(&client, &number("acme"), MailState::Sent).await;
@@ -61,7 +61,7 @@ async fn in_own_words(desk: &Desk, serving: &[&str]) {
     assert!(!html.contains("<b>Acme") && html.contains("EUR 12.00") && html.contains("IBAN DE02"), "{html}");
 
     // One that fails though it was saved fails no mail.
-    let billing = Billing::connect_lazily(&desk.billing(), BillingSettings::default()).unwrap();
+    let billing = Billing::connect_lazily(&fixture.billing(), BillingSettings::default()).unwrap();
     let sql = "UPDATE mail_templates SET content = '{\"subject\":\"{{ nobody }}\"}'";
     assert!(sqlx::query(sql).execute(billing.store().pool()).await.unwrap().rows_affected() > 0);
     billing.store().close().await;
@@ -91,12 +91,12 @@ async fn rename(client: &mut crate::service::Client, id: &str, name: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_has_the_words_of_its_template_and_its_usual_ones_if_that_fails() {
-    in_own_words(&Desk::new(None), &[]).await;
+    in_own_words(&Fixture::new(None), &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn templates_are_the_same_on_postgresql() {
     let (redis, postgres) = (RedisServer::redis(), PostgresServer::shared());
-    let desk = Desk::on_redis(&redis, &postgres);
-    in_own_words(&desk, &["--aggregate"]).await;
+    let fixture = Fixture::on_redis(&redis, &postgres);
+    in_own_words(&fixture, &["--aggregate"]).await;
 }

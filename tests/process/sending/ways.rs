@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use serde_json::Value;
 use tollgate::grpc::v1::{self, DocumentSending, MailState, PaymentMode};
 
-use super::{Desk, MailServer, becomes, customer, lists_by_sending_agree, mails, mails_are, run, set_up};
+use super::{Fixture, MailServer, becomes, customer, lists_by_sending_agree, mails, mails_are, run, set_up};
 use crate::command::Operator;
 use crate::postgres::PostgresServer;
 use crate::service::{Client, Service, binary, money, until};
@@ -13,10 +13,10 @@ use crate::service::{Client, Service, binary, money, until};
 const FRIENDLY: f64 = 0.0;
 
 /// A service that gives mail to a friendly server, and that server.
-fn sending(desk: &Desk) -> (Service, MailServer) {
-    let server = MailServer::start(desk.folder.path(), 1, FRIENDLY, None);
+fn sending(fixture: &Fixture) -> (Service, MailServer) {
+    let server = MailServer::start(fixture.folder.path(), 1, FRIENDLY, None);
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
-    (desk.serve(&["--smtp-url", &url, "--smtp-retry", "30ms", "--smtp-rate", "1000"], &[]), server)
+    (fixture.serve(&["--smtp-url", &url, "--smtp-retry", "30ms", "--smtp-rate", "1000"], &[]), server)
 }
 
 pub async fn invoices(client: &Client, count: usize) -> Vec<v1::Invoice> {
@@ -41,12 +41,12 @@ pub fn parts(mail: &[u8]) -> Value {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_invoice_is_sent_once_in_the_customers_language_with_a_text_a_page_and_its_pdf() {
-    let desk = Desk::new(None);
-    let (service, server) = sending(&desk);
+    let fixture = Fixture::new(None);
+    let (service, server) = sending(&fixture);
     set_up(&service);
     let mut client = service.client().await;
     customer(&mut client, "acme", "konto@acme.example", "de", "1234.50").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let number = invoices(&client, 1).await.remove(0).number;
     let mail = becomes(&client, &number, MailState::Sent).await;
     assert_eq!((mail.recipient.as_str(), mail.attempts), ("konto@acme.example", 1));
@@ -74,7 +74,7 @@ async fn an_invoice_is_sent_once_in_the_customers_language_with_a_text_a_page_an
     // Neither a new process nor a second look sends it again.
     assert!(service.stopped().await.success());
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
-    let service = desk.serve(&["--smtp-url", &url], &[]);
+    let service = fixture.serve(&["--smtp-url", &url], &[]);
     run(&service, &["invoice", "resend", &number, "--to", "other@acme.example", "--request-id", "again"]);
     until("it is sent again", || async { (server.events("taken").len() == 2).then_some(()) }).await;
     let to: Vec<_> = server.events("taken").iter().map(|taken| taken["to"].as_str().unwrap().to_owned()).collect();
@@ -83,13 +83,13 @@ async fn an_invoice_is_sent_once_in_the_customers_language_with_a_text_a_page_an
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_issued_while_sending_was_off_is_sent_by_hand_only() {
-    let desk = Desk::new(None);
-    let (service, server) = sending(&desk);
+    let fixture = Fixture::new(None);
+    let (service, server) = sending(&fixture);
     set_up(&service);
     run(&service, &["sending", "set", "--off"]);
     let mut client = service.client().await;
     customer(&mut client, "acme", "accounts@acme.example", "en", "10.00").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let number = invoices(&client, 1).await.remove(0).number;
     let refused = Operator::of(&service).run(&format!("invoice send {number}"));
     assert!(!refused.status.success() && refused.error.contains("switched off"), "{refused:?}");
@@ -106,8 +106,8 @@ async fn what_was_issued_while_sending_was_off_is_sent_by_hand_only() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_account_says_to_whom_and_what_and_whom_nobody_knows_is_seen() {
     let postgres = PostgresServer::shared();
-    let desk = Desk::new(Some(&postgres));
-    let (service, server) = sending(&desk);
+    let fixture = Fixture::new(Some(&postgres));
+    let (service, server) = sending(&fixture);
     set_up(&service);
     let mut client = service.client().await;
     for (id, email) in [("off", "a@off.example"), ("two", "a@two.example"), ("none", ""), ("gone", "nobody@gone.example")] {
@@ -115,7 +115,7 @@ async fn an_account_says_to_whom_and_what_and_whom_nobody_knows_is_seen() {
     }
     run(&service, &["sending", "set-account", "off", "--not", "invoice"]);
     run(&service, &["sending", "set-account", "two", "--to", "x@two.example", "--to", "y@two.example"]);
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let found = until("all is settled", || async {
         let found = mails(&client).await;
         (found.len() == 5 && found.iter().all(|mail| ![MailState::Waiting, MailState::Sending].contains(&mail.state()))).then_some(found)
@@ -160,12 +160,12 @@ async fn an_account_says_to_whom_and_what_and_whom_nobody_knows_is_seen() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_mail_that_came_back_is_marked_by_its_report() {
-    let desk = Desk::new(None);
-    let (service, _server) = sending(&desk);
+    let fixture = Fixture::new(None);
+    let (service, _server) = sending(&fixture);
     set_up(&service);
     let mut client = service.client().await;
     customer(&mut client, "acme", "accounts@acme.example", "en", "10.00").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let number = invoices(&client, 1).await.remove(0).number;
     let mail = becomes(&client, &number, MailState::Sent).await;
     let report = format!(
@@ -196,26 +196,26 @@ async fn a_mail_that_came_back_is_marked_by_its_report() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_the_billing_store_sends_nothing_until_an_operator_says_how() {
-    let desk = Desk::new(None);
-    let (service, server) = sending(&desk);
+    let fixture = Fixture::new(None);
+    let (service, server) = sending(&fixture);
     set_up(&service);
     let mut client = service.client().await;
     customer(&mut client, "acme", "accounts@acme.example", "en", "10.00").await;
     assert!(service.stopped().await.success());
-    let billing = desk.folder.path().join("ledger.billing.db");
-    let copy = desk.folder.path().join("copy.db");
+    let billing = fixture.folder.path().join("ledger.billing.db");
+    let copy = fixture.folder.path().join("copy.db");
     std::fs::copy(&billing, &copy).unwrap();
     let url = format!("smtp://127.0.0.1:{}?tls=none", server.port);
-    let service = desk.serve(&["--smtp-url", &url], &[]);
+    let service = fixture.serve(&["--smtp-url", &url], &[]);
     let client = service.client().await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let number = invoices(&client, 1).await.remove(0).number;
     becomes(&client, &number, MailState::Sent).await;
     assert!(service.stopped().await.success());
     // The copy issues the same document again, from the same journal.
     std::fs::remove_file(&billing).unwrap();
     std::fs::rename(&copy, &billing).unwrap();
-    let service = desk.serve(&["--smtp-url", &url], &[]);
+    let service = fixture.serve(&["--smtp-url", &url], &[]);
     let client = service.client().await;
     mails_are(&client, 1).await;
     until("health warns", || async {
@@ -233,14 +233,14 @@ async fn a_copy_of_the_billing_store_sends_nothing_until_an_operator_says_how() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unpaid_invoice_is_reminded_of_and_a_paid_one_is_not_and_a_payment_has_its_receipt() {
-    let desk = Desk::new(None);
-    let (service, server) = sending(&desk);
+    let fixture = Fixture::new(None);
+    let (service, server) = sending(&fixture);
     set_up(&service);
     run(&service, &["sending", "set", "--reminders=-3,7", "--receipts", "true"]);
     let mut client = service.client().await;
     customer(&mut client, "paid", "accounts@paid.example", "en", "10.00").await;
     customer(&mut client, "open", "accounts@open.example", "en", "20.00").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     invoices(&client, 2).await;
     until("both are sent", || async { (server.events("taken").len() == 2).then_some(()) }).await;
     let payment =
@@ -251,12 +251,12 @@ async fn an_unpaid_invoice_is_reminded_of_and_a_paid_one_is_not_and_a_payment_ha
     assert!(receipt["headers"]["Subject"].as_str().unwrap().starts_with("Receipt "), "{receipt}");
     assert_eq!(receipt["parts"][2]["type"], "application/pdf");
     // Due by the end of 15 July.
-    desk.go_to("2026-07-13T06:00:00Z");
+    fixture.go_to("2026-07-13T06:00:00Z");
     until("the first reminder is sent", || async { (server.events("taken").len() == 4).then_some(()) }).await;
     let reminder = parts(&server.last());
     assert_eq!(reminder["headers"]["To"], "accounts@open.example");
     assert!(reminder["headers"]["Subject"].as_str().unwrap().ends_with("is due soon"), "{reminder}");
-    desk.go_to("2026-07-23T06:00:00Z");
+    fixture.go_to("2026-07-23T06:00:00Z");
     until("the second reminder is sent", || async { (server.events("taken").len() == 5).then_some(()) }).await;
     let reminder = parts(&server.last());
     assert!(reminder["headers"]["Subject"].as_str().unwrap().contains("is not paid yet"), "{reminder}");
@@ -268,26 +268,26 @@ async fn an_unpaid_invoice_is_reminded_of_and_a_paid_one_is_not_and_a_payment_ha
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_wants_tls_and_a_login_gets_both_and_a_wrong_certificate_gets_no_mail() {
-    let desk = Desk::new(None);
+    let fixture = Fixture::new(None);
     let key = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
-    let [certificate, private] = ["cert.pem", "key.pem"].map(|name| desk.folder.path().join(name));
+    let [certificate, private] = ["cert.pem", "key.pem"].map(|name| fixture.folder.path().join(name));
     std::fs::write(&certificate, key.cert.pem()).unwrap();
     std::fs::write(&private, key.signing_key.serialize_pem()).unwrap();
-    let server = MailServer::start(desk.folder.path(), 1, FRIENDLY, Some([&certificate, &private]));
+    let server = MailServer::start(fixture.folder.path(), 1, FRIENDLY, Some([&certificate, &private]));
     let url = format!("smtp://user@localhost:{}", server.port);
     let login = [("TOLLGATE_SMTP_PASSWORD", "hush")];
-    let service = desk.serve(&["--smtp-url", &url, "--smtp-retry", "30ms"], &login);
+    let service = fixture.serve(&["--smtp-url", &url, "--smtp-retry", "30ms"], &login);
     set_up(&service);
     let mut client = service.client().await;
     customer(&mut client, "acme", "accounts@acme.example", "en", "10.00").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     let number = invoices(&client, 1).await.remove(0).number;
     // Nobody it trusts has signed the certificate.
     let mail = becomes(&client, &number, MailState::Deferred).await;
     assert!(mail.detail.to_lowercase().contains("certificate"), "{mail:?}");
     let log = service.log_to_its_end().await.join("\n");
     assert!(!log.contains("hush"), "{log}");
-    let service = desk.serve(&["--smtp-url", &url, "--smtp-retry", "30ms", "--smtp-ca", certificate.to_str().unwrap()], &login);
+    let service = fixture.serve(&["--smtp-url", &url, "--smtp-retry", "30ms", "--smtp-ca", certificate.to_str().unwrap()], &login);
     let client = service.client().await;
     becomes(&client, &number, MailState::Sent).await;
     assert_eq!(server.events("taken").len(), 1);
@@ -297,14 +297,14 @@ async fn a_server_that_wants_tls_and_a_login_gets_both_and_a_wrong_certificate_g
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prepaid_statement_that_comes_to_nothing_is_not_sent_unless_that_is_switched_on() {
-    let desk = Desk::new(None);
-    let (service, server) = sending(&desk);
+    let fixture = Fixture::new(None);
+    let (service, server) = sending(&fixture);
     set_up(&service);
     let mut client = service.client().await;
     customer(&mut client, "free", "accounts@free.example", "en", "0").await;
     customer(&mut client, "some", "accounts@some.example", "en", "1").await;
     client.open("prepaid", PaymentMode::Prepaid, "0", "10").await;
-    desk.go_to("2026-07-01T00:00:01Z");
+    fixture.go_to("2026-07-01T00:00:01Z");
     until("both are settled", || async {
         let found = mails(&client).await;
         let state = |account: &str| found.iter().find(|mail| mail.account_id == account).map(v1::Mail::state);

@@ -1,4 +1,4 @@
-//! What operators do with a credit: have it pay an invoice, take it off one, or let it pay by itself again. Pure.
+//! What operators do with a credit: have it pay an invoice, take it off one, or let it pay automatically again. Pure.
 
 use super::{Allocation, Receivables};
 use domain::money::Units;
@@ -83,7 +83,7 @@ impl Receivables {
         Ok(allocations)
     }
 
-    /// Lets what is set aside of a credit pay by itself again: at once what is open, the oldest first.
+    /// Frees what is set aside of a credit: it pays open invoices at once, the oldest first.
     pub fn set_free(&mut self, credit: i64, balance: Units) -> Result<Vec<Allocation>, NotAllocated> {
         let credit = self.credits.iter_mut().find(|found| found.sequence == credit).ok_or(NotAllocated::NoSuchCredit)?;
         if credit.set_aside.is_zero() {

@@ -1,4 +1,4 @@
-//! The allocation, by itself: by example, and by random histories of an account.
+//! The allocation on its own: by example, and by random histories of an account.
 #![allow(clippy::indexing_slicing, reason = "a test may fail")]
 
 use proptest::prelude::*;

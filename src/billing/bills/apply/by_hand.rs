@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use sqlx::{AnyConnection, Row};
 
-use super::{Ledger, MadeAllocation, Wanted, load, write};
+use super::{LoadPlan, LoadedAccount, NewAllocation, load, write};
 use crate::audit;
 use crate::bills::allocate::Allocation;
 use crate::bills::allocate::by_hand::NotAllocated;
@@ -23,7 +23,7 @@ pub enum Act {
     Allocate,
     /// The credit no longer pays an invoice, and is set aside.
     TakeOff,
-    /// What is set aside of the credit pays by itself again.
+    /// What is set aside of the credit pays automatically again.
     SetFree,
 }
 
@@ -53,9 +53,9 @@ pub struct ByHand {
     pub origin: Origin,
 }
 
-/// What came of it.
+/// The outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Handled {
+pub struct ByHandOutcome {
     /// How much was allocated, taken off, or set free.
     pub amount: Units,
     /// It was done before: this is a repetition.
@@ -97,8 +97,8 @@ impl ByHand {
 }
 
 impl Billing {
-    /// Does what an operator asks for, once.
-    pub async fn allocate_by_hand(&self, asked: &ByHand) -> Result<Result<Handled, NotAllocated>, BillingError> {
+    /// Executes an operator's request, once.
+    pub async fn allocate_by_hand(&self, asked: &ByHand) -> Result<Result<ByHandOutcome, NotAllocated>, BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
         // The first statement of each step is an update of this row.
@@ -110,12 +110,12 @@ impl Billing {
             return Ok(Ok(done));
         }
         let account = asked.account.as_str();
-        let mut wanted = Wanted::default();
-        wanted.accounts.insert(account);
-        wanted.payers.insert(account);
-        wanted.all_open.insert(account);
-        wanted.reversed.insert((account, &asked.credit));
-        let mut loaded_bills = load::load(connection, self.store().dialect(), &wanted).await?;
+        let mut load_plan = LoadPlan::default();
+        load_plan.accounts.insert(account);
+        load_plan.payers.insert(account);
+        load_plan.all_open.insert(account);
+        load_plan.reversed.insert((account, &asked.credit));
+        let mut loaded_bills = load::load(connection, self.store().dialect(), &load_plan).await?;
         let number = next_number(connection, account).await?;
         let before = loaded_bills.accounts.get(account).map(|ledger| ledger.receivables.set_asides()).unwrap_or_default();
         let done = loaded_bills.accounts.get_mut(account).ok_or(NotAllocated::NoSuchCredit).and_then(|ledger| do_it(ledger, asked));
@@ -125,7 +125,7 @@ impl Billing {
         };
         let made = allocations.into_iter().map(|allocation| {
             let (account, time) = (asked.account.clone(), asked.at);
-            MadeAllocation { account, sequence: -number, time, allocation }
+            NewAllocation { account, sequence: -number, time, allocation }
         });
         loaded_bills.made_allocations.extend(made);
         loaded_bills.set_aside_since(account, -number, &before);
@@ -152,7 +152,7 @@ impl Billing {
         let amount_text = text_of(connection, account, amount).await?;
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[asked.audited(amount_text)]).await?;
         transaction.commit().await?;
-        Ok(Ok(Handled { amount, replayed: false }))
+        Ok(Ok(ByHandOutcome { amount, replayed: false }))
     }
 }
 
@@ -164,14 +164,14 @@ async fn text_of(connection: &mut AnyConnection, account: &str, amount: Units) -
 }
 
 /// What was done under the request's id before.
-async fn repeated(connection: &mut AnyConnection, asked: &ByHand) -> Result<Option<Handled>, BillingError> {
+async fn repeated(connection: &mut AnyConnection, asked: &ByHand) -> Result<Option<ByHandOutcome>, BillingError> {
     let sql = "SELECT content, amount FROM allocations_by_hand WHERE account = $1 AND request_id = $2";
     let query = sqlx::query(sql).bind(asked.account.clone()).bind(asked.request_id.clone());
     let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
     if row.try_get::<String, _>("content")? != asked.content() {
         return Err(BillingError::RequestIdReused);
     }
-    Ok(Some(Handled { amount: row.units("amount")?.abs(), replayed: true }))
+    Ok(Some(ByHandOutcome { amount: row.units("amount")?.abs(), replayed: true }))
 }
 
 async fn next_number(connection: &mut AnyConnection, account: &str) -> Result<i64, BillingError> {
@@ -179,7 +179,7 @@ async fn next_number(connection: &mut AnyConnection, account: &str) -> Result<i6
     Ok(sqlx::query(sql).bind(account.to_owned()).fetch_one(connection).await?.try_get(0)?)
 }
 
-/// What was worked out.
+/// The result.
 struct Done {
     credit: i64,
     /// 0 if no invoice is meant.
@@ -188,7 +188,7 @@ struct Done {
     allocations: Vec<Allocation>,
 }
 
-fn do_it(ledger: &mut Ledger, asked: &ByHand) -> Result<Done, NotAllocated> {
+fn do_it(ledger: &mut LoadedAccount, asked: &ByHand) -> Result<Done, NotAllocated> {
     let (balance, receivables) = (ledger.balance, &mut ledger.receivables);
     // An id may be used again when it was forgotten; the last one is meant.
     let found = receivables.credits.iter().rev().find(|credit| credit.request_id == asked.credit);

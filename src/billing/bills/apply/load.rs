@@ -10,7 +10,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::allocate::{Allocation, Credit};
 use super::super::draft::{Refund, Subject, Total};
-use super::{BillEnd, Charge, LoadedBills, Uncredited, Wanted};
+use super::{BillEnd, Charge, LoadPlan, LoadedBills, Uncredited};
 use crate::BillingError;
 use crate::denomination::Denomination;
 use crate::document::Adjustment;
@@ -82,14 +82,14 @@ fn named<'a>(requests: &BTreeSet<(&'a str, &'a str)>) -> Vec<Vec<Value<'a>>> {
     requests.iter().map(|(account, request_id)| vec![(*account).into(), (*request_id).into()]).collect()
 }
 
-pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, wanted: &Wanted<'_>) -> Result<LoadedBills, BillingError> {
+pub(super) async fn load(connection: &mut AnyConnection, dialect: Dialect, load_plan: &LoadPlan<'_>) -> Result<LoadedBills, BillingError> {
     let mut loaded_bills = LoadedBills::default();
-    load_accounts(connection, dialect, wanted, &mut loaded_bills).await?;
-    load_receivables(connection, dialect, wanted, &mut loaded_bills).await?;
-    for (key, total) in totals_of(connection, dialect, &wanted.bills).await? {
+    load_accounts(connection, dialect, load_plan, &mut loaded_bills).await?;
+    load_receivables(connection, dialect, load_plan, &mut loaded_bills).await?;
+    for (key, total) in totals_of(connection, dialect, &load_plan.bills).await? {
         loaded_bills.totals.entry((key.account.clone(), key.bill)).or_default().push(total_of(key, total));
     }
-    load_refunds(connection, dialect, wanted, &mut loaded_bills).await?;
+    load_refunds(connection, dialect, load_plan, &mut loaded_bills).await?;
     load_adjustments(connection, dialect, &mut loaded_bills).await?;
     open::load_own(connection, dialect, &mut loaded_bills).await?;
     Ok(loaded_bills)
@@ -121,17 +121,17 @@ pub(super) async fn load_given_back(
     dialect: Dialect,
     loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
-    load_refunds(connection, dialect, &Wanted::default(), loaded_bills).await?;
+    load_refunds(connection, dialect, &LoadPlan::default(), loaded_bills).await?;
     load_adjustments(connection, dialect, loaded_bills).await
 }
 
 async fn load_accounts(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    wanted: &Wanted<'_>,
+    load_plan: &LoadPlan<'_>,
     loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
-    let accounts = names(&wanted.accounts);
+    let accounts = names(&load_plan.accounts);
     for row in ACCOUNTS.find(connection, dialect, "account, currency, decimals, minor_digits, mode, balance", &accounts).await? {
         let account: String = row.try_get("account")?;
         let ledger = loaded_bills.accounts.entry(account).or_default();
@@ -159,16 +159,16 @@ async fn load_accounts(
 async fn load_receivables(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    wanted: &Wanted<'_>,
+    load_plan: &LoadPlan<'_>,
     loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
-    open::load(connection, dialect, wanted, loaded_bills).await?;
-    let reversed = CREDITS_BY_REQUEST.find(connection, dialect, "*", &named(&wanted.reversed)).await?;
+    open::load(connection, dialect, load_plan, loaded_bills).await?;
+    let reversed = CREDITS_BY_REQUEST.find(connection, dialect, "*", &named(&load_plan.reversed)).await?;
     let keys = reversed.iter().map(|row| Ok(vec![row.try_get::<String, _>("account")?.into(), row.try_get::<i64, _>("sequence")?.into()]));
     let keys: Vec<Vec<Value<'_>>> = keys.collect::<Result<_, sqlx::Error>>()?;
-    let mut credits = CREDITS_LEFT.find(connection, dialect, "*", &names(&wanted.payers)).await?;
+    let mut credits = CREDITS_LEFT.find(connection, dialect, "*", &names(&load_plan.payers)).await?;
     credits.extend(reversed);
-    credits.extend(CREDITS_SET_ASIDE.find(connection, dialect, "*", &names(&wanted.accounts)).await?);
+    credits.extend(CREDITS_SET_ASIDE.find(connection, dialect, "*", &names(&load_plan.accounts)).await?);
     for row in credits {
         let account: String = row.try_get("account")?;
         let credits = &mut loaded_bills.accounts.entry(account).or_default().receivables.credits;
@@ -229,7 +229,7 @@ async fn load_adjustments(connection: &mut AnyConnection, dialect: Dialect, load
 async fn load_refunds(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    wanted: &Wanted<'_>,
+    load_plan: &LoadPlan<'_>,
     loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
     let is_refund = |total: &Total| total.kind.is_refund();
@@ -240,7 +240,7 @@ async fn load_refunds(
         let key = (row.try_get("account")?, narrow(&row, "bill")?);
         loaded_bills.refunds.entry(key).or_default().push(refund(&row)?);
     }
-    let keys: Vec<_> = wanted.refunded.iter().map(|(account, request_id)| vec![request_key(account, request_id).into()]).collect();
+    let keys: Vec<_> = load_plan.refunded.iter().map(|(account, request_id)| vec![request_key(account, request_id).into()]).collect();
     let charges = Table { name: &CHARGES, columns: &[("request_key", Type::Number)], on_conflict: "" };
     for row in charges.find(connection, dialect, "*", &keys).await? {
         let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
@@ -256,13 +256,13 @@ async fn load_refunds(
             loaded_bills.charges.insert(key, Charge { kind, subject });
         }
     }
-    if !wanted.credited.is_empty() {
+    if !load_plan.credited.is_empty() {
         loaded_bills.has_gap = sqlx::query("SELECT partition FROM gaps LIMIT 1").fetch_optional(&mut *connection).await?.is_some();
     }
-    for row in DOCUMENTS.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
+    for row in DOCUMENTS.find(connection, dialect, "*", &pairs(&load_plan.credited)).await? {
         loaded_bills.documents.insert((row.try_get("account")?, narrow(&row, "bill")?), row.try_get("id")?);
     }
-    for row in UNCREDITED.find(connection, dialect, "*", &pairs(&wanted.credited)).await? {
+    for row in UNCREDITED.find(connection, dialect, "*", &pairs(&load_plan.credited)).await? {
         loaded_bills.uncredited.push(uncredited(&row)?);
     }
     loaded_bills.uncredited.sort_by_key(|one| one.sequence);

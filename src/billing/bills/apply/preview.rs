@@ -4,7 +4,7 @@
 
 use sqlx::{AnyConnection, Row};
 
-use super::{Rounding, Wanted, load};
+use super::{LoadPlan, Rounding, load};
 use crate::BillingError;
 use crate::bills::draft::{Draft, Subject, Total};
 use crate::projection::rows::read_account;
@@ -40,11 +40,11 @@ pub async fn preview(
     let begun = "SELECT MIN(first_at) FROM totals WHERE account = $1 AND bill = $2";
     let query = sqlx::query(begun).bind(account.to_owned()).bind(i64::from(state.account.open_bill));
     let begun_at: Option<UnixMillis> = query.fetch_one(&mut *connection).await?.try_get::<Option<i64>, _>(0)?.map(UnixMillis::new);
-    let mut wanted = Wanted::default();
-    wanted.accounts.insert(account);
-    wanted.payers.insert(account);
-    wanted.bills.insert((account, state.account.open_bill));
-    let mut loaded_bills = load::load(connection, dialect, &wanted).await?;
+    let mut load_plan = LoadPlan::default();
+    load_plan.accounts.insert(account);
+    load_plan.payers.insert(account);
+    load_plan.bills.insert((account, state.account.open_bill));
+    let mut loaded_bills = load::load(connection, dialect, &load_plan).await?;
     // As the rules cut it.
     let cut = Cut::of(&state.account);
     let rounding = Rounding { bill: cut.rounding, due: cut.due_rounding };

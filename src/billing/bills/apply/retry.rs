@@ -8,7 +8,7 @@ use sqlx::{AnyConnection, Row};
 
 use super::super::draft::{CutBill, Draft, SingleCharge, Total};
 use super::super::unissue::{End, is_of_end};
-use super::{LoadedBills, Rounding, Wanted, load, subject_of};
+use super::{LoadPlan, LoadedBills, Rounding, load, subject_of};
 use crate::account_history::Chain;
 use crate::audit::{self, Act};
 use crate::change::Change;
@@ -43,7 +43,7 @@ pub struct Retried {
 #[derive(Default)]
 struct Folded {
     totals: BTreeMap<TotalKey, projection::Total>,
-    /// What says where the bills before have come to, the last first.
+    /// What says where the bills before have come to, the latest first.
     ends: Vec<Entry>,
 }
 
@@ -203,8 +203,8 @@ fn single_charge(entry: &Entry, rounding: Rounding, held: &Document) -> Draft {
 
 /// The credit note of a refund, drawn up as when the refund was taken in; nothing of it is written but the note.
 async fn credit_note(connection: &mut AnyConnection, dialect: Dialect, refund: &Record, id: i64) -> Result<Draft, BillingError> {
-    let wanted = Wanted::of(std::slice::from_ref(refund));
-    let mut loaded_bills = load::load(connection, dialect, &wanted).await?;
+    let load_plan = LoadPlan::of(std::slice::from_ref(refund));
+    let mut loaded_bills = load::load(connection, dialect, &load_plan).await?;
     // Those that wait now came later.
     loaded_bills.uncredited = load::uncredited_of(connection, id).await?;
     loaded_bills.take(refund, Rounding::default())?;

@@ -1,4 +1,4 @@
-//! What the entries behind a cut round.
+//! The rounding entries behind a cut.
 
 use crate::record::Record;
 use domain::entry::EntryKind;

@@ -4,7 +4,7 @@ use platform::telemetry::personal::LoggedAccount;
 use sqlx::{AnyConnection, Row};
 
 use super::super::allocations::{self, AllocationRow};
-use super::{Credited, Ledger, LoadedBills, Made};
+use super::{CreditDetails, LoadedAccount, LoadedBills, NewDocument};
 use crate::BillingError;
 use crate::document::{Document, DocumentKind};
 use crate::sending::outbox::{self, TakenPayment};
@@ -287,7 +287,7 @@ fn said<'a>(loaded_bills: &'a LoadedBills, account: &str, sequence: i64) -> [Val
     let Some(credited) = loaded_bills.made_credits.get(&(account.to_owned(), sequence)) else {
         return [0.into(), 0.into(), 0.into(), "".into(), "".into(), "".into(), "".into(), "".into()];
     };
-    let Credited { kind, entry, details, received_at, actor, reason, time: _ } = credited;
+    let CreditDetails { kind, entry, details, received_at, actor, reason, time: _ } = credited;
     [
         (*kind as i64).into(),
         (*entry).into(),
@@ -302,7 +302,7 @@ fn said<'a>(loaded_bills: &'a LoadedBills, account: &str, sequence: i64) -> [Val
 
 /// What postpaid accounts owe that is on no document yet.
 async fn write_dues(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &LoadedBills) -> Result<(), BillingError> {
-    let due = |ledger: &Ledger| match ledger.mode {
+    let due = |ledger: &LoadedAccount| match ledger.mode {
         Some(Mode::Postpaid) => (-ledger.receivables.free(ledger.balance)).or_zero(),
         _ => Units::ZERO,
     };
@@ -322,7 +322,7 @@ async fn write_dues(connection: &mut AnyConnection, dialect: Dialect, loaded_bil
     Ok(())
 }
 
-fn document_row(made: &Made) -> Result<Vec<Value<'_>>, BillingError> {
+fn document_row(made: &NewDocument) -> Result<Vec<Value<'_>>, BillingError> {
     let document = &made.draft.document;
     let content = serde_json::to_string(document).map_err(BillingError::corrupt)?;
     let mut summary = document.clone();
@@ -345,7 +345,7 @@ fn document_row(made: &Made) -> Result<Vec<Value<'_>>, BillingError> {
 }
 
 /// A place in the queue of those that wait for a number. A credit note's comes behind that of its invoice.
-fn draft_row(made: &Made) -> Vec<Value<'_>> {
+fn draft_row(made: &NewDocument) -> Vec<Value<'_>> {
     let kind: DocumentKind = made.draft.document.kind;
     vec![kind.name().into(), made.draft.document.period_to.into(), made.id.into()]
 }

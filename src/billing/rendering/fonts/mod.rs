@@ -17,7 +17,7 @@ use unicode_script::{Script, UnicodeScript};
 pub(super) use self::region::Region;
 pub(super) use self::typeface::Typeface;
 use super::FormError;
-use super::page_model::Sheet;
+use super::page_model::PageModel;
 use super::texts::clean;
 use crate::document::Document;
 
@@ -86,7 +86,7 @@ struct Weight {
 }
 
 impl Fonts {
-    /// Takes the fonts of these folders for all documents from now on; of none: those of the machine. Only the first call counts.
+    /// Uses the fonts of these folders for all documents from now on; of none: those of the machine. Only the first call counts.
     ///
     /// # Errors
     /// Only if a font that is built in cannot be read.
@@ -136,12 +136,12 @@ impl Fonts {
     /// # Errors
     /// If the document's time zone is not known.
     pub fn missing_glyphs(&self, document: &Document) -> Result<Vec<char>, FormError> {
-        Ok(self.missing_letters(&Sheet::of(document)?))
+        Ok(self.missing_letters(&PageModel::of(document)?))
     }
 
-    pub(super) fn missing_letters(&self, sheet: &Sheet) -> Vec<char> {
+    pub(super) fn missing_letters(&self, page_model: &PageModel) -> Vec<char> {
         let mut missing = Vec::new();
-        for letter in sheet.texts().flat_map(str::chars) {
+        for letter in page_model.texts().flat_map(str::chars) {
             if !self.has(letter) && !missing.contains(&letter) {
                 missing.push(letter);
             }

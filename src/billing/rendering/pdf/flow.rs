@@ -1,10 +1,10 @@
 //! Pages that are filled from top to bottom, with a table's header repeated on each page that the table reaches.
 
-use super::glyphs::Words;
+use super::glyphs::TextLine;
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
+pub(super) enum Color {
     Black,
     Quiet,
     Accent,
@@ -15,35 +15,35 @@ pub(super) enum Ink {
 
 /// Something on a page. Points, from the upper left corner.
 #[derive(Clone)]
-pub(super) enum Mark {
+pub(super) enum PageItem {
     /// A line of text.
-    Words { x: f32, baseline: f32, size: f32, ink: Ink, words: Words },
+    Text { x: f32, baseline: f32, size: f32, color: Color, words: TextLine },
     /// The issuer's picture.
     Picture { x: f32, y: f32, width: f32, height: f32 },
     /// A filled rectangle.
-    Area { x: f32, y: f32, width: f32, height: f32, ink: Ink },
+    Area { x: f32, y: f32, width: f32, height: f32, color: Color },
 }
 
-impl Mark {
+impl PageItem {
     fn move_down(&mut self, by: f32) {
         match self {
-            Self::Words { baseline, .. } => *baseline += by,
+            Self::Text { baseline, .. } => *baseline += by,
             Self::Area { y, .. } | Self::Picture { y, .. } => *y += by,
         }
     }
 }
 
 /// The pages so far, and how far the last one is filled.
-pub(super) struct Flow {
-    pages: Vec<Vec<Mark>>,
+pub(super) struct PageFlow {
+    pages: Vec<Vec<PageItem>>,
     top: f32,
     bottom: f32,
     y: f32,
     /// What is repeated at the top of each page, set as if at 0, and its height.
-    header: Option<(Vec<Mark>, f32)>,
+    header: Option<(Vec<PageItem>, f32)>,
 }
 
-impl Flow {
+impl PageFlow {
     /// One empty page, that is filled between `top` and `bottom`.
     pub(super) fn new(top: f32, bottom: f32) -> Self {
         Self { pages: vec![Vec::new()], top, bottom, y: top, header: None }
@@ -65,8 +65,8 @@ impl Flow {
     }
 
     /// Puts a mark onto the page, where it says; an empty text leaves none.
-    pub(super) fn put(&mut self, mark: Mark) {
-        if matches!(&mark, Mark::Words { words, .. } if words.text().is_empty()) {
+    pub(super) fn put(&mut self, mark: PageItem) {
+        if matches!(&mark, PageItem::Text { words, .. } if words.text().is_empty()) {
             return;
         }
         if let Some(page) = self.pages.last_mut() {
@@ -74,7 +74,7 @@ impl Flow {
         }
     }
 
-    /// Makes sure that so much fits below: begins a page, unless nothing could be gained by it.
+    /// Ensures that this height fits below: begins a page, unless nothing could be gained by it.
     pub(super) fn need(&mut self, height: f32) {
         let start = self.top + self.header.as_ref().map_or(0.0, |(_, height)| *height);
         if self.y + height > self.bottom && self.y > start {
@@ -93,8 +93,8 @@ impl Flow {
         self.put_header();
     }
 
-    /// Puts a header here, and at the top of each page that begins until [`Flow::end_header`].
-    pub(super) fn begin_header(&mut self, marks: Vec<Mark>, height: f32) {
+    /// Puts a header here, and at the top of each page that begins until [`PageFlow::end_header`].
+    pub(super) fn begin_header(&mut self, marks: Vec<PageItem>, height: f32) {
         self.header = Some((marks, height));
         self.put_header();
     }
@@ -114,7 +114,7 @@ impl Flow {
         self.header = None;
     }
 
-    pub(super) fn into_pages(self) -> Vec<Vec<Mark>> {
+    pub(super) fn into_pages(self) -> Vec<Vec<PageItem>> {
         self.pages
     }
 }
@@ -123,13 +123,13 @@ impl Flow {
 mod tests {
     use super::*;
 
-    fn line() -> Mark {
-        Mark::Area { x: 0.0, y: 0.0, width: 1.0, height: 1.0, ink: Ink::Rule }
+    fn line() -> PageItem {
+        PageItem::Area { x: 0.0, y: 0.0, width: 1.0, height: 1.0, color: Color::Rule }
     }
 
     #[test]
     fn a_header_is_repeated_until_it_ends() {
-        let mut flow = Flow::new(10.0, 100.0);
+        let mut flow = PageFlow::new(10.0, 100.0);
         flow.begin_header(vec![line()], 20.0);
         for _ in 0..5 {
             flow.need(30.0);
@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn what_fits_on_no_page_begins_no_empty_one() {
-        let mut flow = Flow::new(10.0, 100.0);
+        let mut flow = PageFlow::new(10.0, 100.0);
         flow.need(500.0);
         assert_eq!(flow.into_pages().len(), 1);
     }

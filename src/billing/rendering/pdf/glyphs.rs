@@ -16,7 +16,7 @@ pub(super) use super::super::fonts::Face;
 use super::super::fonts::{Fonts, Region, Typeface, code, is_cjk, is_invisible};
 
 /// Sets texts of one document.
-pub(super) struct Letters<'a> {
+pub(super) struct TextShaper<'a> {
     fonts: &'a Fonts,
     region: Region,
     breaks: LineSegmenterBorrowed<'static>,
@@ -24,7 +24,7 @@ pub(super) struct Letters<'a> {
 
 /// A text on one line, ready to be drawn.
 #[derive(Clone)]
-pub(super) struct Words {
+pub(super) struct TextLine {
     text: String,
     /// From left to right.
     runs: Vec<Run>,
@@ -38,7 +38,7 @@ pub(super) struct Run {
     pub(super) glyphs: Vec<KrillaGlyph>,
 }
 
-impl Words {
+impl TextLine {
     pub(super) fn text(&self) -> &str {
         &self.text
     }
@@ -53,14 +53,14 @@ impl Words {
     }
 }
 
-impl<'a> Letters<'a> {
+impl<'a> TextShaper<'a> {
     pub(super) fn of(fonts: &'a Fonts, region: Region) -> Self {
         // Thai, Lao, Khmer and Burmese have no spaces between words: dictionaries know these.
         Self { fonts, region, breaks: LineSegmenter::new_dictionary(LineBreakOptions::default()) }
     }
 
     /// Sets a text on one line, however long it is.
-    pub(super) fn words(&self, face: Face, text: &str) -> Words {
+    pub(super) fn words(&self, face: Face, text: &str) -> TextLine {
         let text = self.printable(text);
         let built_in = self.fonts.built_in(face);
         let runs = if self.is_simple(face, &text) {
@@ -69,7 +69,7 @@ impl<'a> Letters<'a> {
             self.shape(face, &text)
         };
         let ems = runs.iter().flat_map(|run| &run.glyphs).map(|glyph| glyph.x_advance).sum();
-        Words { text: text.into_owned(), runs, ems }
+        TextLine { text: text.into_owned(), runs, ems }
     }
 
     /// How wide a text is, in ems.
@@ -83,7 +83,7 @@ impl<'a> Letters<'a> {
     }
 
     /// Breaks a text into lines no wider than that: where its script allows it, or within a word that is too long for a line.
-    pub(super) fn wrap(&self, face: Face, text: &str, size: f32, width: f32) -> Vec<Words> {
+    pub(super) fn wrap(&self, face: Face, text: &str, size: f32, width: f32) -> Vec<TextLine> {
         let (text, most) = (self.printable(text), width / size);
         if self.ems(face, &text) <= most {
             return vec![self.words(face, &text)];
@@ -211,14 +211,14 @@ mod tests {
         Fonts::of(&[]).unwrap()
     }
 
-    fn glyphs(words: &Words) -> Vec<&KrillaGlyph> {
+    fn glyphs(words: &TextLine) -> Vec<&KrillaGlyph> {
         words.runs.iter().flat_map(|run| &run.glyphs).collect()
     }
 
     #[test]
     fn a_letter_that_no_font_has_is_set_as_its_code() {
         let fonts = built_in();
-        let letters = Letters::of(&fonts, Region::Mainland);
+        let letters = TextShaper::of(&fonts, Region::Mainland);
         for (text, set) in [("\u{6771}", "(U+6771)"), ("a \u{1f980}!", "a (U+1F980)!"), ("\u{10ffff}", "(U+10FFFF)")] {
             let words = letters.words(Face::Regular, text);
             assert_eq!((words.text(), glyphs(&words).len()), (set, set.len()), "{text}");
@@ -229,7 +229,7 @@ mod tests {
     #[test]
     fn every_byte_of_a_text_belongs_to_a_glyph_in_any_script() {
         for fonts in [&built_in(), Fonts::installed().unwrap()] {
-            let letters = Letters::of(fonts, Region::Mainland);
+            let letters = TextShaper::of(fonts, Region::Mainland);
             for text in ["Zoë Ångström", "שלום עולם", "شركة 株式会社 42", "Łódź a\u{301}", "👩‍👧 ok", "कंपनी", "a\u{202e}b", "บริษัท ไทย จำกัด"]
             {
                 let words = letters.words(Face::Bold, text);
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn arabic_is_joined_and_set_from_right_to_left() {
         let fonts = built_in();
-        let letters = Letters::of(&fonts, Region::Mainland);
+        let letters = TextShaper::of(&fonts, Region::Mainland);
         let words = letters.words(Face::Regular, "شركة");
         let starts: Vec<usize> = glyphs(&words).iter().map(|glyph| glyph.text_range.start).collect();
         assert!(starts.is_sorted_by(|a, b| a > b), "{starts:?}");
@@ -257,7 +257,7 @@ mod tests {
     fn each_script_is_set_with_a_font_that_has_it_and_signs_in_the_way_of_their_region() {
         let fonts = Fonts::installed().unwrap();
         assert!(["Chinese", "Japanese", "Korean", "Thai"].iter().all(|script| !fonts.missing_scripts().contains(script)), "tests/run");
-        let letters = Letters::of(fonts, Region::Mainland);
+        let letters = TextShaper::of(fonts, Region::Mainland);
         for text in ["北京电信有限公司", "東京タワー株式会社", "한국통신", "บริษัทโทรคมนาคม"]
         {
             let words = letters.words(Face::Bold, text);
@@ -265,21 +265,21 @@ mod tests {
             assert!(glyphs(&words).iter().all(|glyph| glyph.glyph_id.to_u32() != 0), "{text}");
         }
         // The same sign has another shape in Japan.
-        let shape = |region| glyphs(&Letters::of(fonts, region).words(Face::Regular, "直"))[0].glyph_id.to_u32();
+        let shape = |region| glyphs(&TextShaper::of(fonts, region).words(Face::Regular, "直"))[0].glyph_id.to_u32();
         assert_ne!(shape(Region::Mainland), shape(Region::Japan));
         assert_eq!(letters.words(Face::Regular, "Acme 東京 Ltd").runs().len(), 3);
     }
 
     #[test]
     fn lines_are_no_wider_than_asked_and_nothing_is_lost() {
-        let letters = Letters::of(Fonts::installed().unwrap(), Region::Mainland);
+        let letters = TextShaper::of(Fonts::installed().unwrap(), Region::Mainland);
         let latin = format!("International voice, premium {} to everywhere", "x".repeat(120));
         for text in [latin.as_str(), &"東京の通話料金。".repeat(9), &"a\u{301}".repeat(90), &"شركة الاتصالات ".repeat(9)]
         {
             let lines = letters.wrap(Face::Regular, text, 9.0, 100.0);
             assert!(lines.len() > 4 && lines.iter().all(|line| line.width(9.0) <= 100.0));
             let letters_only = |text: &str| text.replace(' ', "");
-            assert_eq!(letters_only(&lines.iter().map(Words::text).collect::<String>()), letters_only(text));
+            assert_eq!(letters_only(&lines.iter().map(TextLine::text).collect::<String>()), letters_only(text));
         }
         assert_eq!(letters.wrap(Face::Regular, "", 9.0, 100.0).len(), 1);
         assert_eq!(letters.wrap(Face::Regular, "wide", 9.0, 0.5).len(), 4);
@@ -287,7 +287,7 @@ mod tests {
 
     #[test]
     fn thai_is_broken_between_words_and_chinese_not_before_a_full_stop() {
-        let letters = Letters::of(Fonts::installed().unwrap(), Region::Mainland);
+        let letters = TextShaper::of(Fonts::installed().unwrap(), Region::Mainland);
         let lines = |text: &str, width| -> Vec<String> {
             letters.wrap(Face::Regular, text, 9.0, width).iter().map(|line| line.text().to_owned()).collect()
         };

@@ -1,15 +1,15 @@
-//! The sheet as a PDF for archives (PDF/A-2b): A4, with the letters that it uses embedded.
+//! The page model as a PDF for archives (PDF/A-2b): A4, with the letters that it uses embedded.
 //!
-//! [`glyphs`] knows the fonts, [`flow`] breaks pages, [`layout`] sets the sheet, and here the pages are written.
+//! [`glyphs`] knows the fonts, [`flow`] breaks pages, [`layout`] sets the page model, and here the pages are written.
 
 mod flow;
 mod glyphs;
 mod layout;
 pub(super) mod picture;
-mod setter;
 mod table;
 #[cfg(test)]
 mod tests;
+mod typesetter;
 
 use jiff::tz::TimeZone;
 use krilla::SerializeSettings;
@@ -23,25 +23,25 @@ use krilla::paint::Fill;
 use krilla::surface::Surface;
 use platform::telemetry::personal::LoggedAccount;
 
-use self::flow::{Ink, Mark};
-use self::glyphs::Letters;
+use self::flow::{Color, PageItem};
+use self::glyphs::TextShaper;
 use super::FormError;
 use super::dates::timestamp;
 use super::fonts::{self, Fonts, Region};
-use super::page_model::Sheet;
+use super::page_model::PageModel;
 use crate::document::Document;
 use platform::telemetry::metrics::metrics;
 
 /// Writes the PDF.
-pub(super) fn write(sheet: &Sheet, document: &Document) -> Result<Vec<u8>, FormError> {
+pub(super) fn write(page_model: &PageModel, document: &Document) -> Result<Vec<u8>, FormError> {
     let fonts = Fonts::installed()?;
-    report_missing(&fonts.missing_letters(sheet), document);
-    let letters = Letters::of(fonts, Region::of_document(document));
-    let pages = layout::set(sheet, &letters);
-    let picture = sheet.logo.as_ref().map(picture::read).transpose().map_err(FormError::Pdf)?;
+    report_missing(&fonts.missing_letters(page_model), document);
+    let letters = TextShaper::of(fonts, Region::of_document(document));
+    let pages = layout::set(page_model, &letters);
+    let picture = page_model.logo.as_ref().map(picture::read).transpose().map_err(FormError::Pdf)?;
     let mut pdf = krilla::Document::new_with(archival()?);
     for marks in &pages {
-        let size = PageSettings::from_wh(setter::PAGE_WIDTH, setter::PAGE_HEIGHT);
+        let size = PageSettings::from_wh(typesetter::PAGE_WIDTH, typesetter::PAGE_HEIGHT);
         let mut page = pdf.start_page_with(size.ok_or_else(|| FormError::Pdf("the page has no size".to_owned()))?);
         let mut surface = page.surface();
         for mark in marks {
@@ -50,7 +50,7 @@ pub(super) fn write(sheet: &Sheet, document: &Document) -> Result<Vec<u8>, FormE
         surface.finish();
         page.finish();
     }
-    pdf.set_metadata(metadata(sheet, document));
+    pdf.set_metadata(metadata(page_model, document));
     pdf.finish().map_err(|error| FormError::Pdf(format!("{error:?}")))
 }
 
@@ -61,7 +61,7 @@ fn archival() -> Result<SerializeSettings, FormError> {
     Ok(SerializeSettings { configuration, ..SerializeSettings::default() })
 }
 
-/// Says which letters are printed as their codes.
+/// Reports which letters are printed as their codes.
 fn report_missing(letters: &[char], document: &Document) {
     if letters.is_empty() {
         return;
@@ -72,7 +72,7 @@ fn report_missing(letters: &[char], document: &Document) {
 }
 
 /// Of the document alone, so that the same document always gives the same bytes.
-fn metadata(sheet: &Sheet, document: &Document) -> Metadata {
+fn metadata(page_model: &PageModel, document: &Document) -> Metadata {
     let at = if document.issued_at.is_none() { document.period_to } else { document.issued_at };
     let at = timestamp(at).to_zoned(TimeZone::UTC);
     let part = |value: i8| u8::try_from(value).unwrap_or_default();
@@ -83,15 +83,18 @@ fn metadata(sheet: &Sheet, document: &Document) -> Metadata {
         .minute(part(at.minute()))
         .second(part(at.second()))
         .utc_offset_hour(0);
-    let metadata =
-        Metadata::new().title(sheet.name()).creation_date(date).language(sheet.language.to_owned()).creator("tollgate".to_owned());
-    if sheet.issuer.name.is_empty() { metadata } else { metadata.authors(vec![sheet.issuer.name.clone()]) }
+    let metadata = Metadata::new()
+        .title(page_model.name())
+        .creation_date(date)
+        .language(page_model.language.to_owned())
+        .creator("tollgate".to_owned());
+    if page_model.issuer.name.is_empty() { metadata } else { metadata.authors(vec![page_model.issuer.name.clone()]) }
 }
 
-fn draw(surface: &mut Surface<'_>, mark: &Mark, picture: Option<&Image>) {
+fn draw(surface: &mut Surface<'_>, mark: &PageItem, picture: Option<&Image>) {
     match mark {
-        Mark::Words { x, baseline, size, ink, words } => {
-            surface.set_fill(Some(fill(*ink)));
+        PageItem::Text { x, baseline, size, color, words } => {
+            surface.set_fill(Some(fill(*color)));
             let mut x = *x;
             for run in words.runs() {
                 let start = Point::from_xy(x, *baseline);
@@ -99,32 +102,32 @@ fn draw(surface: &mut Surface<'_>, mark: &Mark, picture: Option<&Image>) {
                 x += run.glyphs.iter().map(|glyph| glyph.x_advance).sum::<f32>() * size;
             }
         }
-        Mark::Picture { x, y, width, height } => {
+        PageItem::Picture { x, y, width, height } => {
             if let Some(picture) = picture {
                 picture::draw(surface, picture.clone(), *x, *y, *width, *height);
             }
         }
-        Mark::Area { x, y, width, height, ink } => {
+        PageItem::Area { x, y, width, height, color } => {
             let mut path = PathBuilder::new();
             if let Some(area) = Rect::from_xywh(*x, *y, *width, *height) {
                 path.push_rect(area);
             }
             if let Some(path) = path.finish() {
-                surface.set_fill(Some(fill(*ink)));
+                surface.set_fill(Some(fill(*color)));
                 surface.draw_path(&path);
             }
         }
     }
 }
 
-fn fill(ink: Ink) -> Fill {
-    let (red, green, blue) = match ink {
-        Ink::Black => (0x1c, 0x25, 0x30),
-        Ink::Quiet => (0x5a, 0x66, 0x75),
-        Ink::Accent => (0x1f, 0x4e, 0x79),
-        Ink::Tint => (0xee, 0xf3, 0xf8),
-        Ink::Rule => (0xd5, 0xdc, 0xe4),
-        Ink::Warning => (0xa3, 0x34, 0x1f),
+fn fill(color: Color) -> Fill {
+    let (red, green, blue) = match color {
+        Color::Black => (0x1c, 0x25, 0x30),
+        Color::Quiet => (0x5a, 0x66, 0x75),
+        Color::Accent => (0x1f, 0x4e, 0x79),
+        Color::Tint => (0xee, 0xf3, 0xf8),
+        Color::Rule => (0xd5, 0xdc, 0xe4),
+        Color::Warning => (0xa3, 0x34, 0x1f),
     };
     Fill { paint: rgb::Color::new(red, green, blue).into(), ..Fill::default() }
 }

@@ -1,13 +1,13 @@
 //! Tables: columns as wide as what stands in them, rows that may reach over pages, amounts whose points stand below each other.
 
 use super::super::page_model::{Figure, Line, Part, Sum, Table, Vocabulary, Weight};
-use super::flow::{Ink, Mark};
-use super::glyphs::{Face, Letters, Words};
-use super::setter::{LEFT, RIGHT, Setter, Style};
+use super::flow::{Color, PageItem};
+use super::glyphs::{Face, TextLine, TextShaper};
+use super::typesetter::{LEFT, RIGHT, Style, Typesetter};
 
-const CELL: Style = Style::new(Face::Regular, 8.5, Ink::Black);
-const BOLD: Style = Style::new(Face::Bold, 8.5, Ink::Black);
-const QUIET: Style = Style::new(Face::Regular, 8.0, Ink::Quiet);
+const CELL: Style = Style::new(Face::Regular, 8.5, Color::Black);
+const BOLD: Style = Style::new(Face::Bold, 8.5, Color::Black);
+const QUIET: Style = Style::new(Face::Regular, 8.0, Color::Quiet);
 const GAP: f32 = 11.0;
 const PADDING: f32 = 3.4;
 
@@ -37,7 +37,7 @@ enum Side {
 }
 
 /// Sets a part: its table if it has one, and its sums.
-pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
+pub(super) fn set(setter: &mut Typesetter<'_>, part: &Part) {
     let right = if part.table.is_some() { RIGHT } else { LEFT + (RIGHT - LEFT) * 0.62 };
     let amount = Amounts::of(part, setter.letters, right);
     let Some(table) = &part.table else {
@@ -60,7 +60,7 @@ pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
             setter.flow.skip(6.0);
             setter.paragraph(&group.heading, BOLD, LEFT, RIGHT);
             setter.flow.skip(PADDING);
-            setter.rule(Ink::Rule, RIGHT);
+            setter.rule(Color::Rule, RIGHT);
         }
         for line in &group.lines {
             setter.line(line, &columns);
@@ -68,7 +68,7 @@ pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
         if let Some(subtotal) = &group.subtotal {
             setter.sums(std::slice::from_ref(subtotal), &columns.amount, Side::Left);
             setter.flow.skip(PADDING);
-            setter.rule(Ink::Black, RIGHT);
+            setter.rule(Color::Black, RIGHT);
         }
     }
     // The sums stay together with each other, and repeat the header if they come to a page of their own.
@@ -78,7 +78,7 @@ pub(super) fn set(setter: &mut Setter<'_>, part: &Part) {
 }
 
 impl Columns {
-    fn of(table: &Table, amount: Amounts, letters: &Letters<'_>, words: &Vocabulary) -> Self {
+    fn of(table: &Table, amount: Amounts, letters: &TextShaper<'_>, words: &Vocabulary) -> Self {
         let lines = || table.groups.iter().flat_map(|group| &group.lines);
         let widest = |heading: &str, most: f32, text: fn(&Line) -> &str| {
             let ems = lines().map(|line| letters.ems(CELL.face, text(line))).fold(0.0, f32::max);
@@ -102,7 +102,7 @@ impl Columns {
 }
 
 impl Amounts {
-    fn of(part: &Part, letters: &Letters<'_>, right: f32) -> Self {
+    fn of(part: &Part, letters: &TextShaper<'_>, right: f32) -> Self {
         let lines =
             part.table.iter().flat_map(|table| &table.groups).flat_map(|group| &group.lines).map(|line| (Face::Regular, &line.amount));
         let subtotals = part.table.iter().flat_map(|table| &table.groups).filter_map(|group| group.subtotal.as_ref());
@@ -118,9 +118,15 @@ impl Amounts {
     }
 
     /// Sets an amount so that its point stands where all points stand.
-    fn mark(&self, letters: &Letters<'_>, figure: &Figure, style: Style, baseline: f32) -> Mark {
+    fn mark(&self, letters: &TextShaper<'_>, figure: &Figure, style: Style, baseline: f32) -> PageItem {
         let whole = letters.ems(style.face, split(figure).0) * style.size;
-        Mark::Words { x: self.point - whole, baseline, size: style.size, ink: style.ink, words: letters.words(style.face, &figure.text) }
+        PageItem::Text {
+            x: self.point - whole,
+            baseline,
+            size: style.size,
+            color: style.color,
+            words: letters.words(style.face, &figure.text),
+        }
     }
 }
 
@@ -131,13 +137,13 @@ fn split(figure: &Figure) -> (&str, &str) {
 
 fn style_of(weight: Weight) -> Style {
     match weight {
-        Weight::Aside => Style { ink: Ink::Quiet, ..CELL },
+        Weight::Aside => Style { color: Color::Quiet, ..CELL },
         Weight::Plain => CELL,
         Weight::Strong => BOLD,
     }
 }
 
-impl Setter<'_> {
+impl Typesetter<'_> {
     /// Sets the header, which is repeated on each page.
     fn begin_table(&mut self, headings: &[(&str, (f32, f32), Side)], part: &Part, amount: &Amounts) {
         let mut marks = Vec::new();
@@ -148,17 +154,17 @@ impl Setter<'_> {
                 Side::Left => *left,
                 Side::Right => right - words.width(BOLD.size),
             };
-            marks.push(Mark::Words { x, baseline: BOLD.size, size: BOLD.size, ink: BOLD.ink, words });
+            marks.push(PageItem::Text { x, baseline: BOLD.size, size: BOLD.size, color: BOLD.color, words });
         }
         let height = BOLD.leading() + PADDING;
-        marks.push(Mark::Area { x: LEFT, y: height - 0.8, width: amount.right - LEFT, height: 0.8, ink: Ink::Black });
+        marks.push(PageItem::Area { x: LEFT, y: height - 0.8, width: amount.right - LEFT, height: 0.8, color: Color::Black });
         self.flow.need(height + 30.0);
         self.flow.begin_header(marks, height);
     }
 
-    fn rule(&mut self, ink: Ink, right: f32) {
+    fn rule(&mut self, color: Color, right: f32) {
         let y = self.flow.y();
-        self.flow.put(Mark::Area { x: LEFT, y: y - 0.5, width: right - LEFT, height: 0.5, ink });
+        self.flow.put(PageItem::Area { x: LEFT, y: y - 0.5, width: right - LEFT, height: 0.5, color });
     }
 
     /// Sets one item. It is kept on one page, unless it fits on none.
@@ -186,7 +192,7 @@ impl Setter<'_> {
                     Side::Right => right - words.width(CELL.size),
                 };
                 let baseline = top + index as f32 * CELL.leading() + CELL.size;
-                self.flow.put(Mark::Words { x, baseline, size: CELL.size, ink: CELL.ink, words });
+                self.flow.put(PageItem::Text { x, baseline, size: CELL.size, color: CELL.color, words });
             }
         }
         let fits = height + PADDING <= self.flow.room();
@@ -196,14 +202,14 @@ impl Setter<'_> {
             self.flow.go_to(top + height);
         }
         self.flow.skip(PADDING);
-        self.rule(Ink::Rule, RIGHT);
+        self.rule(Color::Rule, RIGHT);
     }
 
-    fn lines(&mut self, lines: Vec<Words>, style: Style) {
+    fn lines(&mut self, lines: Vec<TextLine>, style: Style) {
         for words in lines {
             self.flow.need(style.leading());
             let baseline = self.flow.y() + style.size;
-            self.flow.put(Mark::Words { x: LEFT, baseline, size: style.size, ink: style.ink, words });
+            self.flow.put(PageItem::Text { x: LEFT, baseline, size: style.size, color: style.color, words });
             self.flow.skip(style.leading());
         }
     }
@@ -225,7 +231,7 @@ impl Setter<'_> {
                     Side::Right => label_right - widest.max(110.0),
                 };
                 let y = self.flow.y() + 1.5;
-                self.flow.put(Mark::Area { x: left, y, width: amount.right - left, height: 0.6, ink: Ink::Black });
+                self.flow.put(PageItem::Area { x: left, y, width: amount.right - left, height: 0.6, color: Color::Black });
             }
             self.flow.skip(extra);
             let figure = amount.mark(self.letters, &sum.amount, style, self.flow.y() + style.size);
@@ -236,7 +242,7 @@ impl Setter<'_> {
                     Side::Right => label_right - words.width(style.size),
                 };
                 let baseline = self.flow.y() + style.size;
-                self.flow.put(Mark::Words { x, baseline, size: style.size, ink: style.ink, words });
+                self.flow.put(PageItem::Text { x, baseline, size: style.size, color: style.color, words });
                 self.flow.skip(style.leading());
             }
         }

@@ -1,6 +1,6 @@
 //! Where things stand on the pages of the samples.
 
-use super::setter::{LEFT, PAGE_HEIGHT, RIGHT};
+use super::typesetter::{LEFT, PAGE_HEIGHT, RIGHT};
 use super::*;
 use crate::document::Document;
 use crate::rendering::tests::documents;
@@ -9,12 +9,12 @@ use crate::rendering::tests::documents;
 type Place = (f32, f32, f32, String);
 
 fn pages(document: &Document) -> Vec<Vec<Place>> {
-    let letters = Letters::of(Fonts::installed().unwrap(), Region::Mainland);
-    let place = |mark: &Mark| match mark {
-        Mark::Words { x, baseline, size, words, .. } => Some((*x, *baseline, words.width(*size), words.text().to_owned())),
-        Mark::Area { .. } | Mark::Picture { .. } => None,
+    let letters = TextShaper::of(Fonts::installed().unwrap(), Region::Mainland);
+    let place = |mark: &PageItem| match mark {
+        PageItem::Text { x, baseline, size, words, .. } => Some((*x, *baseline, words.width(*size), words.text().to_owned())),
+        PageItem::Area { .. } | PageItem::Picture { .. } => None,
     };
-    layout::set(&Sheet::of(document).unwrap(), &letters).iter().map(|page| page.iter().filter_map(place).collect()).collect()
+    layout::set(&PageModel::of(document).unwrap(), &letters).iter().map(|page| page.iter().filter_map(place).collect()).collect()
 }
 
 fn texts(page: &[Place]) -> Vec<&str> {
@@ -44,7 +44,7 @@ fn everything_stands_within_the_page_and_nothing_on_anything_else() {
 fn sums_without_a_table_have_a_heading_above_each_column_as_on_the_page() {
     let mut seen = 0;
     for (name, document) in documents::all() {
-        if Sheet::of(&document).unwrap().parts.iter().any(|part| part.table.is_none()) {
+        if PageModel::of(&document).unwrap().parts.iter().any(|part| part.table.is_none()) {
             seen += 1;
             assert!(pages(&document).iter().any(|page| texts(page).contains(&"What")), "{name}");
         }
@@ -71,7 +71,7 @@ fn each_page_says_which_it_is_and_repeats_the_header_of_its_table() {
 
 #[test]
 fn the_points_of_the_amounts_stand_below_each_other() {
-    let letters = Letters::of(Fonts::installed().unwrap(), Region::Mainland);
+    let letters = TextShaper::of(Fonts::installed().unwrap(), Region::Mainland);
     let places = pages(&documents::invoice()).concat();
     let point = |text: &str, face| {
         let (x, ..) = places.iter().rev().find(|(_, _, _, found)| found == text).unwrap_or_else(|| panic!("no {text}"));

@@ -3,7 +3,7 @@
 use axum::extract::{Query, State};
 use axum::response::Response;
 
-use super::{Standing, Wanted, find};
+use super::{PageQuery, Standing, find};
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
@@ -16,7 +16,7 @@ use domain::time::UnixMillis;
 const MOST_IN_FILE: usize = 10_000;
 
 /// Sends the list as CSV, for machines: amounts with a point, instants in UTC.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let (mut documents, mut after) = (Vec::new(), None);
     loop {
         let (page, has_more) = find(&console, &visitor, &wanted, after, 500).await?;

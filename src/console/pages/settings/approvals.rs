@@ -9,7 +9,7 @@ use super::super::you::Done;
 use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader, Sign};
+use crate::fields::{FieldReader, Fields, Sign};
 use crate::navigation::APPROVAL_FIGURES;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -52,9 +52,9 @@ async fn page(console: &Console, visitor: &Visitor, done: &str, form: Form) -> R
     Ok(Form::shown(status, page))
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let act = GuardedAct::named(fields.get("act"));
     if act.is_none() {

@@ -1,6 +1,6 @@
-//! What a user or a caller may do, as forms and lists have it.
+//! The permissions of a user or a caller, in forms and lists.
 
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::locale::Locale;
 use access::Permissions;
 use access::file::GrantEntry;
@@ -41,7 +41,7 @@ pub fn filled(mut fields: Fields, grant: &GrantEntry) -> Fields {
 }
 
 /// Reads what somebody may do. What the form does not show stays as it was before.
-pub fn read(reader: &mut Reader, fields: &Fields, before: GrantEntry) -> GrantEntry {
+pub fn read(reader: &mut FieldReader, fields: &Fields, before: GrantEntry) -> GrantEntry {
     let roles: Vec<String> = fields.all("role").map(ToOwned::to_owned).collect();
     if roles.is_empty() {
         reader.refuse("role", "wrong-none-chosen");

@@ -8,7 +8,7 @@ use super::super::you::Done;
 use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::ISSUER;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -82,10 +82,10 @@ fn filled(form: Form, issuer: &Issuer) -> Form {
     fields.into_iter().fold(form, |form, (name, value)| form.with(name, value))
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let asked = Change { valid_from: reader.optional_day("valid-from"), ..asked };
     let mut issuer = read(&mut reader);
@@ -113,7 +113,7 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Field
     }
 }
 
-fn read(reader: &mut Reader) -> Issuer {
+fn read(reader: &mut FieldReader) -> Issuer {
     reader.text("name");
     let country = reader.short_text("country", 2);
     if country.len() != 2 || !country.bytes().all(|byte| byte.is_ascii_uppercase()) {

@@ -8,7 +8,7 @@ use super::super::you::Done;
 use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::ISSUING;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -69,9 +69,9 @@ fn key_of(why: WaitsFor) -> &'static str {
     }
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let review = match fields.get("when") {
         "at-once" => Review::AtOnce,

@@ -1,4 +1,4 @@
-//! What documents call items, by language.
+//! Item names by language.
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -9,7 +9,7 @@ use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::ITEMS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -26,9 +26,9 @@ const MOST_IN_FILE: usize = 10_000;
 const LONGEST_ITEM: usize = 64;
 const LONGEST_NAME: usize = 200;
 
-/// What is asked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     /// Behind which item and language the page begins.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     after: String,
@@ -58,12 +58,12 @@ struct Items {
 }
 
 /// Shows the names.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let form = Form::new(&console).with("item", wanted.item.clone()).with("language", wanted.language.clone());
     page(&console, &visitor, &wanted, form).await
 }
 
-async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form) -> Result<Response, Failure> {
+async fn page(console: &Console, visitor: &Visitor, wanted: &PageQuery, form: Form) -> Result<Response, Failure> {
     let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
     let place = Some((wanted.after.clone(), wanted.after_language.clone())).filter(|(item, _)| !item.is_empty());
     let listing = use_cases.list_items(&context, MAIN, place.as_ref(), ROWS);
@@ -74,9 +74,9 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form)
         None => form,
     };
     let language_of = |code: &str| locale.text(&format!("item-language-{}", if code.is_empty() { "any" } else { code }));
-    let address = |wanted: &Wanted| format!("{ITEMS}?{}", serde_urlencoded::to_string(wanted).unwrap_or_default());
+    let address = |wanted: &PageQuery| format!("{ITEMS}?{}", serde_urlencoded::to_string(wanted).unwrap_or_default());
     let row = |name: &ItemName| {
-        let edit = Wanted { item: name.item.clone(), language: name.language.clone(), done: String::new(), ..wanted.clone() };
+        let edit = PageQuery { item: name.item.clone(), language: name.language.clone(), done: String::new(), ..wanted.clone() };
         (name.item.clone(), language_of(&name.language), name.name.clone(), address(&edit))
     };
     let (status, chosen) = (form.status(), form.fields.get("language").to_owned());
@@ -86,7 +86,7 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form)
         tabs: tabs_of_service(ITEMS),
         may_set: visitor.may_everywhere(Permission::SetSettings),
         rows: names.iter().map(row).collect(),
-        next: next.map(|(after, after_language)| address(&Wanted { after, after_language, ..Wanted::default() })).unwrap_or_default(),
+        next: next.map(|(after, after_language)| address(&PageQuery { after, after_language, ..PageQuery::default() })).unwrap_or_default(),
         languages: codes.map(|code| (code, language_of(code), code == chosen)).collect(),
         form,
     })?;
@@ -101,9 +101,9 @@ pub async fn download(State(console): State<Console>, visitor: Visitor) -> Resul
     Ok(csv_file("items.csv", &["item", "language", "name"], rows))
 }
 
-/// Takes the form: what an item is called, or that it is called nothing any more.
+/// Handles the submitted form: sets the name of an item, or removes it.
 pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let is_deleted = fields.get("what") == "delete";
     let item = reader.short_text("item", LONGEST_ITEM);
@@ -119,7 +119,7 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Field
     if !language.is_empty() && !LANGUAGES.contains(&language.as_str()) {
         reader.refuse("language", "wrong-id");
     }
-    let none = Wanted::default();
+    let none = PageQuery::default();
     if let Err(wrong) = reader.finish() {
         return page(&console, &visitor, &none, Form { wrong, ..Form::of(fields) }).await;
     }

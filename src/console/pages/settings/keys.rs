@@ -11,7 +11,7 @@ use super::{Form, Tab, change, tabs_of_access, taken};
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::{KEYS, USERS};
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -26,9 +26,9 @@ use service::callers::{Caller, MadeKey, NewCaller};
 const ROWS: usize = 50;
 const MOST_IN_FILE: usize = 10_000;
 
-/// What is asked for, as the address says it.
+/// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
-pub struct Wanted {
+pub struct PageQuery {
     /// Behind which caller the page begins: its kind and name.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     kind: String,
@@ -106,7 +106,7 @@ impl Row {
             CallerKind::Certificate => ("caller-certificate", String::new()),
         };
         let path = format!("{KEYS}/{}", stored.kind.name());
-        let wanted = Wanted { name: stored.name.clone(), ..Wanted::default() };
+        let wanted = PageQuery { name: stored.name.clone(), ..PageQuery::default() };
         Self {
             name: stored.name.clone(),
             href: format!("{path}?{}", serde_urlencoded::to_string(wanted).unwrap_or_default()),
@@ -128,16 +128,16 @@ fn instant(visitor: &Visitor, at: UnixMillis) -> String {
 }
 
 /// Shows who may call.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let form = Form::new(&console).with("kind", "key");
     page(&console, &visitor, &wanted, form).await
 }
 
-async fn page(console: &Console, visitor: &Visitor, wanted: &Wanted, form: Form) -> Result<Response, Failure> {
+async fn page(console: &Console, visitor: &Visitor, wanted: &PageQuery, form: Form) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let place = CallerKind::named(&wanted.kind).map(|kind| (kind, wanted.after.clone()));
     let listed = use_cases.handle(&context, use_cases.list_callers(&context, place.as_ref(), ROWS)).await?;
-    let next = listed.next.map(|(kind, after)| Wanted { kind: kind.name().to_owned(), after, ..Wanted::default() });
+    let next = listed.next.map(|(kind, after)| PageQuery { kind: kind.name().to_owned(), after, ..PageQuery::default() });
     let (status, roles) = (form.status(), grants::roles(&visitor.locale, use_cases.roles(&context)?, &form.fields));
     let page = render(&Keys {
         page: Page::new(visitor, USERS, visitor.locale.text("callers")).after(&wanted.done),
@@ -167,9 +167,9 @@ pub async fn download(State(console): State<Console>, visitor: Visitor) -> Resul
     Ok(csv_file("callers.csv", &header, rows))
 }
 
-/// Makes a key, which is shown once, or lets a certificate in.
+/// Creates a key, which is shown once, or admits a certificate.
 pub async fn create(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let name = reader.short_text("name", 128);
     if name.is_empty() {
@@ -184,7 +184,7 @@ pub async fn create(State(console): State<Console>, visitor: Visitor, fields: Fi
         reader.refuse("expires", "wrong-past");
     }
     let grant = grants::read(&mut reader, &fields, GrantEntry::default());
-    let none = Wanted::default();
+    let none = PageQuery::default();
     if let Err(wrong) = reader.finish() {
         return page(&console, &visitor, &none, Form { wrong, ..Form::of(fields) }).await;
     }
@@ -219,7 +219,7 @@ pub async fn one(
     State(console): State<Console>,
     visitor: Visitor,
     Path(kind): Path<String>,
-    Query(wanted): Query<Wanted>,
+    Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Failure> {
     let form = Form::new(&console);
     caller(&console, &visitor, &kind, &wanted.name, &wanted.done, form).await
@@ -260,7 +260,7 @@ pub async fn revoke(
     fields: Fields,
 ) -> Result<Response, Failure> {
     let named = CallerKind::named(&kind).ok_or_else(Failure::not_found)?;
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let name = fields.whole("name").to_owned();
     if let Err(wrong) = reader.finish() {
@@ -270,7 +270,7 @@ pub async fn revoke(
     let result = use_cases.handle(&context, use_cases.revoke_caller(&context, named, &name, &asked)).await;
     match taken(&visitor, fields, result)? {
         Ok(_) => {
-            let wanted = Wanted { name, done: "revoked".to_owned(), ..Wanted::default() };
+            let wanted = PageQuery { name, done: "revoked".to_owned(), ..PageQuery::default() };
             Ok(Redirect::to(&format!("{KEYS}/{kind}?{}", serde_urlencoded::to_string(wanted).unwrap_or_default())).into_response())
         }
         Err(form) => caller(&console, &visitor, &kind, &name, "", form).await,

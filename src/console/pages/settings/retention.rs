@@ -12,7 +12,7 @@ use crate::locale::Locale;
 use crate::navigation::RETENTION;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
-use billing::retention::{Kept, RetentionStatus};
+use billing::retention::{RetainedKind, RetentionStatus};
 use domain::time::UnixMillis;
 
 #[derive(Template)]
@@ -41,20 +41,20 @@ pub async fn show(State(console): State<Console>, visitor: Visitor) -> Result<Re
     let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
     let statuses = use_cases.handle(&context, use_cases.retention(&context)).await?;
     let now = use_cases.clock().now();
-    let row = |what: Kept| Row::new(locale, what, statuses.iter().find(|status| status.what == what.name()), now);
+    let row = |what: RetainedKind| Row::new(locale, what, statuses.iter().find(|status| status.what == what.name()), now);
     render(&Retention {
         page: Page::new(&visitor, super::ISSUER, locale.text("retention")),
         tabs: tabs_of_service(RETENTION),
-        rows: Kept::ALL.map(row).into(),
+        rows: RetainedKind::ALL.map(row).into(),
     })
 }
 
 impl Row {
-    fn new(locale: &Locale, what: Kept, status: Option<&RetentionStatus>, now: UnixMillis) -> Self {
+    fn new(locale: &Locale, what: RetainedKind, status: Option<&RetentionStatus>, now: UnixMillis) -> Self {
         let (what, option) = match what {
-            Kept::AuditRecords => ("retention-audit-records", "--keep-audit-days"),
-            Kept::Documents => ("retention-documents", "--keep-documents-years"),
-            Kept::EntryDetails => ("retention-entry-details", "--keep-entry-details-days"),
+            RetainedKind::AuditRecords => ("retention-audit-records", "--keep-audit-days"),
+            RetainedKind::Documents => ("retention-documents", "--keep-documents-years"),
+            RetainedKind::EntryDetails => ("retention-entry-details", "--keep-entry-details-days"),
         };
         let waits = status.filter(|status| !status.term.is_empty() && status.waits_until > now);
         Self {

@@ -8,7 +8,7 @@ use super::super::you::Done;
 use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::SENDING;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -90,9 +90,9 @@ fn filled(form: Form, settings: &SendingSettings) -> Form {
     fields.into_iter().fold(form, |form, (name, value)| form.with(name, value))
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let (from, reply_to) = (mailbox(&mut reader, "from"), mailbox(&mut reader, "reply-to"));
     let is_enabled = reader.is_ticked("on");
@@ -141,7 +141,7 @@ pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Field
     }
 }
 
-fn mailbox(reader: &mut Reader, field: &'static str) -> String {
+fn mailbox(reader: &mut FieldReader, field: &'static str) -> String {
     let text = reader.short_text(field, LONGEST_TEXT);
     if !text.is_empty() && !is_address(address_of(&text)) {
         reader.refuse(field, "wrong-mailbox");
@@ -155,9 +155,9 @@ fn day(text: &str) -> Option<i16> {
     (day.unsigned_abs() <= FURTHEST_REMINDER.unsigned_abs()).then_some(day)
 }
 
-/// Has mail sent from a store that may have been a copy.
+/// Resumes mail from a store that may have been a copy.
 pub async fn go_on(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let with_waiting = match fields.get("waiting") {
         "send" => true,

@@ -9,7 +9,7 @@ use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::TAX;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -95,9 +95,9 @@ pub async fn download(State(console): State<Console>, visitor: Visitor) -> Resul
     Ok(csv_file("tax-rates.csv", &["category", "valid_from", "percent"], rows))
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn set(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let valid_from = reader.optional_day("valid-from");
     if fields.get("valid-from").is_empty() {

@@ -1,4 +1,4 @@
-//! What is written in place of the usual mails: which are, and one of them with its preview.
+//! The pages of mail templates: the list, and one of them with its preview.
 
 use askama::Template;
 use axum::extract::{Path, Query, State};
@@ -9,7 +9,7 @@ use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
 use crate::downloads::framed;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::TEMPLATES;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -175,7 +175,7 @@ pub async fn set(
     save(&console, &visitor, named(&place)?, fields, template).await
 }
 
-/// Goes back to the usual mail.
+/// Resets a template to the default mail.
 pub async fn reset(
     State(console): State<Console>,
     visitor: Visitor,
@@ -192,7 +192,7 @@ async fn save(
     fields: Fields,
     template: MailTemplate,
 ) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(console, visitor, &mut reader);
     if let Err(wrong) = reader.finish() {
         return page(console, visitor, (kind, language), "", Some(Form { wrong, ..Form::of(fields) })).await;

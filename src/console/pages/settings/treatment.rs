@@ -11,7 +11,7 @@ use super::{Form, change, taken};
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::ORGANIZATIONS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -43,7 +43,7 @@ struct TreatmentPage {
     longest: usize,
 }
 
-/// What holds from a day on.
+/// A setting from a day on.
 struct Row {
     treatment: &'static str,
     reason: String,
@@ -104,9 +104,9 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id)
     Ok(csv_file("tax-treatment.csv", &["treatment", "valid_from", "reason"], rows))
 }
 
-/// Takes the form.
+/// Handles the submitted form.
 pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let valid_from = reader.optional_day("valid-from");
     let said = reader.short_text("tax-reason", LONGEST_REASON);

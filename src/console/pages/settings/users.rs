@@ -10,7 +10,7 @@ use super::{Form, Tab, change, tabs_of_access, taken};
 use crate::Console;
 use crate::downloads::csv_file;
 use crate::failure::Failure;
-use crate::fields::{Fields, Reader};
+use crate::fields::{FieldReader, Fields};
 use crate::navigation::USERS;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -139,7 +139,7 @@ pub async fn download(State(console): State<Console>, visitor: Visitor) -> Resul
 
 /// Creates a user, and shows the link that signs it in.
 pub async fn create(State(console): State<Console>, visitor: Visitor, fields: Fields) -> Result<Response, Failure> {
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let name = reader.text("name");
     let grant = grants::read(&mut reader, &fields, GrantEntry::default());
@@ -198,7 +198,7 @@ pub async fn change_one(
 ) -> Result<Response, Failure> {
     let (console, visitor, name, what) = (&console, &visitor, name.as_str(), what.as_str());
     let (context, use_cases, users) = (visitor.context(), &console.use_cases, &console.users);
-    let mut reader = Reader::new(&fields, &visitor.locale);
+    let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(console, visitor, &mut reader);
     let before = entry_of(&use_cases.handle(&context, use_cases.user(&context, users, name)).await?);
     let grant = if what == "access" { grants::read(&mut reader, &fields, before.clone()) } else { before };
@@ -222,7 +222,7 @@ pub async fn change_one(
     }
 }
 
-/// What the form of a user holds. Of a user of a provider there is none.
+/// The form of a user. A user of a provider has none.
 fn entry_of(user: &User) -> GrantEntry {
     user.access.first().cloned().unwrap_or_default()
 }

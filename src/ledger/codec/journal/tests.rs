@@ -64,10 +64,10 @@ fn a_block_comes_back_as_it_was_stored() {
 /// Of a coming version: who called, for whom, and the trace. An entry of it is read without them.
 #[test]
 fn fields_that_this_version_does_not_know_are_skipped() {
-    let entry = |rest: &[u8]| {
-        let (mut accounts, mut endings, mut entries) = (Vec::new(), Vec::new(), Vec::new());
+    let entry = |payload: &[u8]| {
+        let (mut accounts, mut metadata, mut entries) = (Vec::new(), Vec::new(), Vec::new());
         put_account(&mut accounts, "acme");
-        put_ending(&mut endings, 1, rest);
+        put_metadata(&mut metadata, 1, payload);
         let entry = Entry {
             data: EntryData::ToppedUp { amount: Units::new(5) },
             account: "acme".into(),
@@ -89,7 +89,7 @@ fn fields_that_this_version_does_not_know_are_skipped() {
         bytes.extend(7_i64.to_le_bytes());
         bytes.extend([[1; 16], [2; 16]].concat());
         bytes.extend([1, 0, 1, 0]);
-        bytes.extend([accounts, endings, entries].concat());
+        bytes.extend([accounts, metadata, entries].concat());
         decode_block(&bytes)
     };
     let mut known = Vec::new();

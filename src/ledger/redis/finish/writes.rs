@@ -1,6 +1,6 @@
-//! What is left to write of a torn step, and the arguments of the script that writes it.
+//! The writes that are left of a torn step, and the arguments of the script that makes them.
 
-use super::touched::Touched;
+use super::stored_state::StoredState;
 use super::{AT_ONCE, Torn, only_restore};
 use crate::codec::records::Expiry;
 use crate::codec::{
@@ -16,9 +16,9 @@ use domain::entry::{Entry, EntryData};
 use domain::money::Units;
 use domain::time::UnixMillis;
 
-/// What is left to write.
+/// The writes that are left.
 pub(super) struct Writes<'a> {
-    stored: &'a Touched,
+    stored: &'a StoredState,
     torn: &'a Torn,
     partition_state: PartitionState,
     /// A command, the place of its key, and its arguments.
@@ -26,7 +26,7 @@ pub(super) struct Writes<'a> {
 }
 
 impl<'a> Writes<'a> {
-    pub(super) fn new(torn: &'a Torn, stored: &'a Touched, partition_state: PartitionState) -> Self {
+    pub(super) fn new(torn: &'a Torn, stored: &'a StoredState, partition_state: PartitionState) -> Self {
         Self { stored, torn, partition_state, list: Vec::new() }
     }
 

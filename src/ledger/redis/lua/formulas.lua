@@ -60,8 +60,8 @@ local moves_money = {
   [WRITTEN_OFF] = true, [WRITE_OFF_REVERSED] = true, [AMOUNT_DUE_ROUNDED] = true,
 }
 
--- Numbers an entry, and appends it. Most need neither details nor a time of their own. What was due by itself has the latter, and of the
--- command's ending only the account.
+-- Numbers an entry, and appends it. Most need neither details nor a time of their own. Due events have the latter, and of the
+-- command's metadata only the account.
 -- What the command gives back, of a refund or a reversal: the original's sequence, how the credit was rounded, what was refunded of the bill.
 local given_back
 
@@ -72,9 +72,9 @@ local function push(entry_kind, account, bill, amount, balance, first_detail, se
     own = account[SEQUENCE] + 1
     account[SEQUENCE] = own
   end
-  local more, ending = '', place
+  local more, metadata_place = '', place
   if time then
-    entry_kind, more, ending = entry_kind + OWN_TIME, pack('<i7', time), ending + ACCOUNT_ONLY
+    entry_kind, more, metadata_place = entry_kind + OWN_TIME, pack('<i7', time), metadata_place + ACCOUNT_ONLY
   end
   if first_detail ~= 0 or second_detail ~= 0 then
     entry_kind, more = entry_kind + DETAILS, more .. pack('<i7i7', first_detail, second_detail)
@@ -84,7 +84,7 @@ local function push(entry_kind, account, bill, amount, balance, first_detail, se
     mode, more = mode + GIVEN_BACK, more .. pack('<i7i7i7', given_back[1], given_back[2], given_back[3])
   end
   entries[entry_count + 1] =
-    pack(ENTRY_FORMAT, entry_kind, mode, ending, bill, amount, balance, account[UNBILLED], account[RESERVED], own)
+    pack(ENTRY_FORMAT, entry_kind, mode, metadata_place, bill, amount, balance, account[UNBILLED], account[RESERVED], own)
   entries[entry_count + 2] = more
   entry_count = entry_count + 2
 end
@@ -113,7 +113,7 @@ local function cut_bill(entry_kind, account, time)
   if due_rounding ~= 0 then push(AMOUNT_DUE_ROUNDED, account, bill, due_rounding, account[BALANCE], 0, 0, time) end
 end
 
--- The decision that is being made. A handler sets it, and answers a refusal or nothing. The second amount is an overdraft, or how a credit
+-- The decision that is being made. A handler sets it, and returns a refusal or nothing. The second amount is an overdraft, or how a credit
 -- was rounded; of a charge, the kind of its entry and its bill are kept.
 local verdict, amount_decided, second_amount, charged_kind, charged_bill, flags, slot_amount, slot_report_by, slot_expires_at
 

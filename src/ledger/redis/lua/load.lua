@@ -28,7 +28,7 @@
 
 -- ---------------------------------------------------------------------------------------------------------------- the batch
 
-local batch, ids, endings = ARGV[1], ARGV[2], ARGV[3]
+local batch, ids, metadata = ARGV[1], ARGV[2], ARGV[3]
 local now, max_ahead, this_period_end, next_period_end, window, block_id, ledger, account_count, request_count, command_count,
   reservation_count, profile_count, keys_at = unpack_struct(BATCH_FORMAT, batch)
 

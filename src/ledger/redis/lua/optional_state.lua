@@ -23,7 +23,7 @@ local function is_remembered(stored)
     and (of_flags < HAS_CHARGED or #stored >= REMEMBERED_BYTES + 5)
 end
 
--- So many places, of the two bytes each that stand in the batch from there on.
+-- Reads a number of places, of two bytes each, from the batch at the given offset.
 local function places_at(at, count)
   local list = { unpack_struct(rep('<I2', count), batch, at) }
   list[count + 1] = nil

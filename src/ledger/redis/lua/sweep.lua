@@ -1,4 +1,4 @@
--- The sweep of one partition: a bounded slice of what is due by itself. Removes reservations that have expired, of whatever accounts, and
+-- The sweep of one partition: a bounded number of due events. Removes reservations that have expired, of whatever accounts, and
 -- swaps the generations of request ids once the window is over, and that of all reservations of the older. It may run while Redis has no memory left, because it frees some.
 --
 -- It writes no entries, so no first write tells that it was torn. It needs none: each of its writes, in this order, is harmless without

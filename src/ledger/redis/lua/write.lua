@@ -13,12 +13,12 @@ if entry_count > 0 then
   if idle then
     local kept, at = {}, 1
     for i = 1, command_count do
-      local n, rest
-      n, rest, at = unpack_struct(ENDING_FORMAT, endings, at)
-      if idle[i] then rest = '' end
-      kept[i] = pack(ENDING_FORMAT, n, #rest, rest)
+      local n, payload
+      n, payload, at = unpack_struct(METADATA_FORMAT, metadata, at)
+      if idle[i] then payload = '' end
+      kept[i] = pack(METADATA_FORMAT, n, #payload, payload)
     end
-    endings = concat(kept)
+    metadata = concat(kept)
   end
   local count = sequence - first_sequence + 1
   local header = pack(BLOCK_FORMAT, first_sequence, count, now, block_id, last_block, account_count, command_count)
@@ -27,7 +27,7 @@ if entry_count > 0 then
   -- this one already, a step was torn behind its first write, and nothing more is written. The values of the fields are the block, one
   -- after another.
   local id = format('%.0f-0', first_sequence)
-  local added = redis.pcall('XADD', JOURNAL, id, 'h', header, 'a', ids, 'c', endings, 'e', packed)
+  local added = redis.pcall('XADD', JOURNAL, id, 'h', header, 'a', ids, 'c', metadata, 'e', packed)
   if added.err and find(added.err, 'equal or smaller', 1, true) then
     return { err = format(TORN_BEFORE, first_sequence) }
   elseif added.err then
@@ -39,7 +39,7 @@ if entry_count > 0 then
 end
 
 -- The state is the last of the writes, because it says how far the journal reaches. Without entries there is nothing to tear: remembered
--- declines, of which each is whole by itself, and one write of accounts and state. What is remembered is the first, because it is what a
+-- declines, each of which is complete, and one write of accounts and state. What is remembered is the first, because it is what a
 -- block does not tell as a whole: so a step that is torn behind it is finished without a loss (see src/ledger/redis/finish.rs).
 
 local account_writes, account_write_count = {}, 0

@@ -9,7 +9,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use super::known::Known;
+use super::lazy_metric::LazyMetric;
 use super::registrar::Registrar;
 use super::{PartitionLabels, SECONDS, gauge_of, otlp};
 
@@ -20,8 +20,8 @@ struct StateLabels {
 
 /// Steps, the billing store, and the end of months.
 pub struct AggregationMetrics {
-    is_up: Known<Gauge>,
-    store_is_up: Known<Gauge>,
+    is_up: LazyMetric<Gauge>,
+    store_is_up: LazyMetric<Gauge>,
     store_seconds: Histogram,
     connections: Family<StateLabels, Gauge>,
     step_seconds: Histogram,
@@ -34,8 +34,8 @@ pub struct AggregationMetrics {
 impl Default for AggregationMetrics {
     fn default() -> Self {
         Self {
-            is_up: Known::default(),
-            store_is_up: Known::default(),
+            is_up: LazyMetric::default(),
+            store_is_up: LazyMetric::default(),
             store_seconds: Histogram::new(SECONDS),
             connections: Family::default(),
             step_seconds: Histogram::new(SECONDS),

@@ -13,7 +13,7 @@ use tonic::Code;
 use super::registrar::Registrar;
 use super::{SECONDS, Table, otlp};
 use crate::telemetry::method::Method;
-use crate::telemetry::traces::Place;
+use crate::telemetry::traces::SpanReference;
 
 /// The names of gRPC codes, by their numbers.
 const CODES: [&str; 17] = [
@@ -94,14 +94,14 @@ impl CallMetrics {
     }
 
     /// Measures a call that has ended; one that was traced is an exemplar of how long they take.
-    pub fn ended(&self, method: Method, code: Code, duration: Duration, trace: Option<Place>) {
+    pub fn ended(&self, method: Method, code: Code, duration: Duration, trace: Option<SpanReference>) {
         self.change_in_flight(method, -1);
         let histogram = self.duration_table.get(method.index(), code as usize, || {
             let labels = CallLabels { rpc_method: method.full_name(), rpc_response_status_code: code_name(code) };
             self.durations.get_or_create_owned(&labels)
         });
         if let Some(histogram) = histogram {
-            let trace = trace.map(|Place { trace_id, span_id }| TraceLabels {
+            let trace = trace.map(|SpanReference { trace_id, span_id }| TraceLabels {
                 trace_id: format!("{trace_id:032x}"),
                 span_id: format!("{span_id:016x}"),
             });

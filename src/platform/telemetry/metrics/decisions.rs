@@ -1,4 +1,4 @@
-//! Metrics of what became of commands.
+//! Metrics of the outcomes of commands.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;

@@ -49,14 +49,14 @@ impl DraftMetrics {
         registry.register("tollgate_overdue_invoices", "Invoices that are not paid, and were due", self.overdue.clone());
     }
 
-    /// So many documents are not issued yet because of that, and the oldest was cut so long ago.
+    /// Sets how many documents are not issued yet for a reason, and how long ago the oldest was cut.
     pub fn set_waiting(&self, waits_for: &'static str, count: i64, age_millis: i64) {
         let labels = DraftLabels { waits_for };
         self.count.get_or_create_owned(&labels).set(count);
         self.age.get_or_create_owned(&labels).set(age_millis as f64 / 1000.0);
     }
 
-    /// So many documents are held back, and the oldest was cut so long ago.
+    /// Sets how many documents are held back, and how long ago the oldest was cut.
     pub fn set_held(&self, count: i64, age_millis: i64) {
         self.held.set(count);
         self.held_age.set(age_millis as f64 / 1000.0);
@@ -67,7 +67,7 @@ impl DraftMetrics {
         self.issued.get_or_create_owned(&KindLabels { kind }).inc_by(documents as u64);
     }
 
-    /// So many invoices are overdue.
+    /// Sets how many invoices are overdue.
     pub fn set_overdue(&self, invoices: i64) {
         self.overdue.set(invoices);
     }

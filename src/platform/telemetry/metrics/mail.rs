@@ -37,7 +37,7 @@ pub struct MailCounts {
     pub failed: i64,
     /// Came back.
     pub bounced: i64,
-    /// Nobody knows.
+    /// Unknown whether they were sent.
     pub unknown: i64,
     /// For how long the oldest waits, in milliseconds.
     pub oldest_millis: i64,
@@ -56,7 +56,7 @@ impl MailMetrics {
         registry.register("tollgate_mail_sent", "Mails that the server has taken", self.sent.clone());
     }
 
-    /// So many mails are in these states.
+    /// Sets how many mails are in each state.
     pub fn set_counts(&self, counts: MailCounts) {
         self.waiting.set(counts.waiting);
         self.failed.set(counts.failed);

@@ -1,4 +1,4 @@
-//! What the process uses of its machine, by the names that Prometheus's own clients give it; read when somebody looks.
+//! Resource use of the process, by the names that Prometheus's own clients use; read when scraped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -49,7 +49,7 @@ impl ProcessMetrics {
         registry.register_with_unit("process_start_time", "When it started, since 1970", Unit::Seconds, self.started.clone());
     }
 
-    /// Looks at the process. What cannot be read stays as it was.
+    /// Reads figures of the process. One that cannot be read stays as it was.
     pub(super) fn look(&self) {
         let used = clock_gettime(ClockId::ProcessCPUTime);
         self.cpu.inner().store((used.tv_sec as f64 + used.tv_nsec as f64 / 1e9).to_bits(), Ordering::Relaxed);

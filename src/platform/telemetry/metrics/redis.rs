@@ -10,11 +10,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Unit;
 
-use super::known::Known;
+use super::lazy_metric::LazyMetric;
 use super::registrar::Registrar;
 use super::{SECONDS, gauge_of, otlp};
 
-/// What Redis says of itself.
+/// Figures that Redis reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RedisFigures {
     /// The memory it uses, in bytes.
@@ -47,16 +47,16 @@ pub struct RedisMetrics {
     not_run: Family<Reply, Counter>,
     topology: Counter,
     short: Counter,
-    connections: Known<Gauge>,
-    lost: Known<Counter>,
+    connections: LazyMetric<Gauge>,
+    lost: LazyMetric<Counter>,
     round_trips: Histogram,
-    clock_offset: Known<Gauge<f64, AtomicU64>>,
-    memory_used: Known<Gauge>,
-    memory_max: Known<Gauge>,
-    clients: Known<Gauge>,
-    replicas: Known<Gauge>,
-    aof: Known<Gauge>,
-    persisting: Known<Gauge>,
+    clock_offset: LazyMetric<Gauge<f64, AtomicU64>>,
+    memory_used: LazyMetric<Gauge>,
+    memory_max: LazyMetric<Gauge>,
+    clients: LazyMetric<Gauge>,
+    replicas: LazyMetric<Gauge>,
+    aof: LazyMetric<Gauge>,
+    persisting: LazyMetric<Gauge>,
 }
 
 impl Default for RedisMetrics {
@@ -66,16 +66,16 @@ impl Default for RedisMetrics {
             not_run: Family::default(),
             topology: Counter::default(),
             short: Counter::default(),
-            connections: Known::default(),
-            lost: Known::default(),
+            connections: LazyMetric::default(),
+            lost: LazyMetric::default(),
             round_trips: Histogram::new(SECONDS),
-            clock_offset: Known::default(),
-            memory_used: Known::default(),
-            memory_max: Known::default(),
-            clients: Known::default(),
-            replicas: Known::default(),
-            aof: Known::default(),
-            persisting: Known::default(),
+            clock_offset: LazyMetric::default(),
+            memory_used: LazyMetric::default(),
+            memory_max: LazyMetric::default(),
+            clients: LazyMetric::default(),
+            replicas: LazyMetric::default(),
+            aof: LazyMetric::default(),
+            persisting: LazyMetric::default(),
         }
     }
 }

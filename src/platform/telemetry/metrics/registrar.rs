@@ -5,10 +5,10 @@ use prometheus_client::registry::{Metric, Registry, Unit};
 
 use super::text::{TextFormat, encode};
 
-/// What is known of a metric.
+/// The description of a metric.
 #[derive(Clone, Debug)]
 pub struct Described {
-    /// What its samples are called.
+    /// The name of its samples.
     pub name: String,
     /// What it means.
     pub help: &'static str,

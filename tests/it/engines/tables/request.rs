@@ -7,7 +7,7 @@ use tollgate::domain::command::{
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::time::UnixMillis;
 
-use crate::table::{Limit, Next, Opening, Temporary, Wanted, What};
+use crate::table::{Limit, Next, Opening, ReserveTerms, Temporary, What};
 
 const DAY: i64 = 86_400_000;
 const DEFAULT_VALIDITY: i64 = 600_000;
@@ -38,7 +38,7 @@ fn limit(limit: &Limit, now: UnixMillis) -> LimitChange {
     LimitChange { permanent: limit.permanent.map(decimal), temporary }
 }
 
-fn reserve(wanted: &Wanted) -> Reserve {
+fn reserve(wanted: &ReserveTerms) -> Reserve {
     let validity = wanted.validity.unwrap_or(DEFAULT_VALIDITY);
     let (amount, minimum) = (decimal(wanted.amount), wanted.minimum.map(decimal));
     Reserve { amount, minimum, validity, grace: wanted.grace.unwrap_or(validity) }

@@ -124,7 +124,7 @@ impl Stage {
         let open = self.look(account).await.unwrap().account.open_reservations;
         let names: Vec<_> = (open..MAX_OPEN_RESERVATIONS).map(|number| format!("line-{line}-{number}")).collect();
         for names in names.chunks(AT_ONCE) {
-            let wanted = crate::table::Wanted { amount: "0.01", minimum: None, validity: None, grace: None };
+            let wanted = crate::table::ReserveTerms { amount: "0.01", minimum: None, validity: None, grace: None };
             let authorize = action(&What::Reserve(wanted), UnixMillis::NONE).unwrap();
             let answers = join_all(names.iter().map(|name| self.send(account, name, authorize.clone()))).await;
             assert!(answers.iter().all(|answered| answered.outcome.is_ok()));

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::super::{LoadedBills, Wanted};
+use super::super::{LoadPlan, LoadedBills};
 use super::{named, names};
 use crate::BillingError;
 use crate::bills::allocate::Payable;
@@ -48,19 +48,19 @@ const PAYABLES: Table = Table {
 pub(super) async fn load(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    wanted: &Wanted<'_>,
+    load_plan: &LoadPlan<'_>,
     loaded_bills: &mut LoadedBills,
 ) -> Result<(), BillingError> {
-    for row in OPEN_SUMS.find(connection, dialect, "*", &names(&wanted.accounts)).await? {
+    for row in OPEN_SUMS.find(connection, dialect, "*", &names(&load_plan.accounts)).await? {
         let (count, amount): (i64, Units) = (row.try_get("open_count")?, row.units("open_amount")?);
         let ledger = loaded_bills.accounts.entry(row.try_get("account")?).or_default();
         ledger.stored_open = (count, amount);
         (ledger.open_elsewhere, ledger.receivables.open_elsewhere) = (count, amount);
     }
     let count = |account: &str| loaded_bills.accounts.get(account).map_or(0, |ledger| ledger.stored_open.0);
-    let may_be_paid = wanted.coming_in.keys().chain(&wanted.all_open).filter(|account| count(account) > 0);
+    let may_be_paid = load_plan.coming_in.keys().chain(&load_plan.all_open).filter(|account| count(account) > 0);
     let (few, many): (BTreeSet<&str>, BTreeSet<&str>) =
-        may_be_paid.partition(|account| count(account) <= FEW || wanted.all_open.contains(*account));
+        may_be_paid.partition(|account| count(account) <= FEW || load_plan.all_open.contains(*account));
     for row in OPEN_PAYABLES.find(connection, dialect, "*", &names(&few)).await? {
         take(&row, loaded_bills)?;
     }
@@ -68,10 +68,10 @@ pub(super) async fn load(
         return Ok(());
     }
     for account in &many {
-        let coming_in = wanted.coming_in.get(account).copied().unwrap_or_default();
+        let coming_in = load_plan.coming_in.get(account).copied().unwrap_or_default();
         oldest(connection, account, coming_in, loaded_bills).await?;
     }
-    let of_many = wanted.named.iter().filter(|(account, _)| many.contains(account)).copied().collect();
+    let of_many = load_plan.named.iter().filter(|(account, _)| many.contains(account)).copied().collect();
     for row in NAMED_PAYABLES.find(connection, dialect, "*", &named(&of_many)).await? {
         take(&row, loaded_bills)?;
     }

@@ -5,7 +5,7 @@ use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use sqlx::Executor;
 
-use super::super::load as load_desk;
+use super::super::load as load_bills;
 use super::*;
 use crate::bills::apply::Rounding;
 use crate::record::Record;
@@ -60,11 +60,11 @@ fn record(data: EntryData, sequence: u64, invoices: &[&str]) -> Record {
 }
 
 async fn worked_out(store: &Store, records: &[Record], all: bool) -> LoadedBills {
-    let mut wanted = Wanted::of(records);
+    let mut load_plan = LoadPlan::of(records);
     if all {
-        wanted.all_open.insert("acme");
+        load_plan.all_open.insert("acme");
     }
-    let mut loaded_bills = load_desk(&mut store.pool().acquire().await.unwrap(), store.dialect(), &wanted).await.unwrap();
+    let mut loaded_bills = load_bills(&mut store.pool().acquire().await.unwrap(), store.dialect(), &load_plan).await.unwrap();
     for record in records {
         loaded_bills.take(record, Rounding::default()).unwrap();
     }

@@ -1,6 +1,6 @@
 //! Keeps a copy of the billing store from sending what its original has sent since the copy was made.
 //!
-//! The store remembers where it was when mail was last sent from it. If it finds itself elsewhere (restored from a backup, copied, moved, a
+//! The store remembers where it was when mail was last sent from it. If it is elsewhere now (restored from a backup, copied, moved, a
 //! standby that took over) nothing is sent until an operator says how to go on: only they know what the original did.
 
 use sqlx::{AssertSqlSafe, Row};
@@ -15,7 +15,7 @@ use crate::{Billing, BillingError};
 use domain::time::UnixMillis;
 
 impl Billing {
-    /// Looks whether mail may be sent from here: since when it may not, or 0.
+    /// Checks whether mail may be sent from here: since when it may not, or 0.
     pub async fn check_sending_place(&self, now: UnixMillis) -> Result<UnixMillis, BillingError> {
         let place = place(self.store()).await?;
         let sql = "INSERT INTO sending_place (issuer, place, held_since) VALUES ($1, $2, 0) ON CONFLICT (issuer) DO NOTHING";
@@ -44,7 +44,7 @@ impl Billing {
         row.map_or(Ok(UnixMillis::NONE), |row| Ok(row.instant(0)?))
     }
 
-    /// Has mail sent again from a store that may be a copy: with what waits, or without. Returns how many are not sent.
+    /// Resumes mail from a store that may be a copy: with waiting mails, or without. Returns how many are not sent.
     pub async fn go_on_sending(&self, with_waiting: bool, change: &Change) -> Result<(Applied, u64), BillingError> {
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;

@@ -1,4 +1,4 @@
-//! Drops what is older than it is to be kept, in the aggregator: some at a time, with a rest after each, so that no step waits for long.
+//! Drops data whose retention period has passed, in the aggregator: some at a time, with a rest after each, so that no step waits for long.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use super::{FAILURES_TOLD, Shared, pause};
 use crate::retention::audit::{self, Slice};
 use crate::retention::term::{self, Verdict};
-use crate::retention::{Kept, documents, entries, note_kept_since};
+use crate::retention::{RetainedKind, documents, entries, note_kept_since};
 use crate::store::Columns;
 use crate::{Billing, BillingError};
 use domain::time::{Millis, UnixMillis};
@@ -29,25 +29,25 @@ const MAX_CLOCK_DIFFERENCE: Millis = 60_000;
 /// How much later it may be than the newest entry that the store has: a clock that is wrong before anything is charged by it deletes nothing.
 const BEHIND_ENTRIES: Millis = 24 * 3_600_000;
 
-/// What the looks have come to.
+/// Progress of retention in this process.
 #[derive(Default)]
-struct Looks {
+struct RetentionProgress {
     /// The last one that found nothing to wait for: when it was, and since when each is kept.
-    done: Option<(Instant, [Option<UnixMillis>; Kept::ALL.len()])>,
+    done: Option<(Instant, [Option<UnixMillis>; RetainedKind::ALL.len()])>,
     /// Whether this process has set its term of each.
-    has_set: [bool; Kept::ALL.len()],
-    /// What was said last: why nothing goes.
+    has_set: [bool; RetainedKind::ALL.len()],
+    /// The last logged reason why nothing is dropped.
     said: String,
     /// Whether something is wrong.
     is_wrong: bool,
 }
 
-/// Does so for ever.
-pub(crate) async fn keep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
-    for what in Kept::ALL {
+/// Runs the loop.
+pub(crate) async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>) {
+    for what in RetainedKind::ALL {
         metrics().retention.count_dropped(what.name(), 0);
     }
-    let (mut failures, mut looks): (usize, Looks) = (0, Looks::default());
+    let (mut failures, mut looks): (usize, RetentionProgress) = (0, RetentionProgress::default());
     while !pause(LOOK_EVERY, &mut stopped).await {
         match pass(&shared, &mut looks).await {
             Ok(()) => failures = 0,
@@ -55,8 +55,8 @@ pub(crate) async fn keep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>
                 failures += 1;
                 match error {
                     // That the store is away is reported elsewhere.
-                    BillingError::Unavailable(reason) => tracing::debug!(%reason, "nothing is dropped that is older than it is to be kept"),
-                    error => tracing::error!(%error, "what is older than it is to be kept cannot be dropped"),
+                    BillingError::Unavailable(reason) => tracing::debug!(%reason, "nothing is dropped: the billing store is unavailable"),
+                    error => tracing::error!(%error, "cannot drop data whose retention period has passed"),
                 }
             }
         }
@@ -65,10 +65,10 @@ pub(crate) async fn keep(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>
 }
 
 /// One look at all, unless it was done lately.
-async fn pass(shared: &Shared, looks: &mut Looks) -> Result<(), BillingError> {
+async fn pass(shared: &Shared, looks: &mut RetentionProgress) -> Result<(), BillingError> {
     let (billing, settings, now) = (&shared.billing, &shared.options.retention, shared.ledger.clock().now());
-    let mut since = [None; Kept::ALL.len()];
-    for (since, what) in since.iter_mut().zip(Kept::ALL) {
+    let mut since = [None; RetainedKind::ALL.len()];
+    for (since, what) in since.iter_mut().zip(RetainedKind::ALL) {
         *since = billing.kept_since(settings, what, now)?;
     }
     if looks.done.is_some_and(|(at, before)| before == since && at.elapsed() < AGAIN) {
@@ -76,7 +76,7 @@ async fn pass(shared: &Shared, looks: &mut Looks) -> Result<(), BillingError> {
     }
     billing.store().ready().await?;
     let (mut waits, mut result) = (Vec::new(), Ok(()));
-    for (what, has_set) in Kept::ALL.into_iter().zip(&mut looks.has_set) {
+    for (what, has_set) in RetainedKind::ALL.into_iter().zip(&mut looks.has_set) {
         let given = settings.given(what);
         let given = given.as_deref();
         if given.is_none() && term::in_force(billing.store(), what).await?.term.is_empty() {
@@ -103,8 +103,8 @@ async fn pass(shared: &Shared, looks: &mut Looks) -> Result<(), BillingError> {
     result
 }
 
-impl Looks {
-    /// Says why nothing goes, once.
+impl RetentionProgress {
+    /// Logs once why nothing is dropped.
     fn say(&mut self, waits: &[(String, bool)]) {
         self.is_wrong = waits.iter().any(|(_, is_wrong)| *is_wrong);
         let said = waits.iter().map(|(why, _)| why.as_str()).collect::<Vec<_>>().join("; ");
@@ -130,7 +130,7 @@ async fn doubt(shared: &Shared, now: UnixMillis) -> Result<Option<String>, Billi
 }
 
 /// Drops what is older than its term.
-async fn drop_old(shared: &Shared, what: Kept, given: Option<&str>, now: UnixMillis) -> Result<(), BillingError> {
+async fn drop_old(shared: &Shared, what: RetainedKind, given: Option<&str>, now: UnixMillis) -> Result<(), BillingError> {
     let billing = &shared.billing;
     let sql = "SELECT CAST(COALESCE(MAX(last_time), 0) AS BIGINT) FROM partitions";
     let newest: UnixMillis = sqlx::query(sql).fetch_one(billing.store().pool()).await?.instant(0)?;
@@ -147,7 +147,7 @@ async fn drop_old(shared: &Shared, what: Kept, given: Option<&str>, now: UnixMil
 /// Drops all that is old enough, as long as its term holds. Returns what does not prove itself.
 async fn drop_all(
     billing: &Billing,
-    what: Kept,
+    what: RetainedKind,
     given: Option<&str>,
     before: UnixMillis,
     now: UnixMillis,
@@ -156,7 +156,7 @@ async fn drop_all(
     let mut broken = Vec::new();
     let count = |dropped: u64| metrics().retention.count_dropped(what.name(), dropped);
     match what {
-        Kept::AuditRecords => {
+        RetainedKind::AuditRecords => {
             for chain in audit::chains(store).await? {
                 while term::still_holds(store, what, given, now).await? {
                     match audit::drop_slice(store, chain, before, now).await? {
@@ -171,7 +171,7 @@ async fn drop_all(
                 }
             }
         }
-        Kept::Documents => {
+        RetainedKind::Documents => {
             let mut after = (UnixMillis::MIN, 0);
             while term::still_holds(store, what, given, now).await? {
                 let slice = documents::drop_slice(store, before, after, now).await?;
@@ -182,7 +182,7 @@ async fn drop_all(
                 tokio::time::sleep(REST).await;
             }
         }
-        Kept::EntryDetails => {
+        RetainedKind::EntryDetails => {
             let mut after = (String::new(), 0, 0);
             while term::still_holds(store, what, given, now).await? {
                 let (dropped, next) = entries::drop_no_longer_needed(store, before, &after, now).await?;

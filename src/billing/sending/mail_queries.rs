@@ -1,4 +1,4 @@
-//! What is asked of mail: lists, one, and how far the mail of documents is.
+//! Queries of mail: lists, single mails, and the state of the mail of documents.
 
 use std::collections::HashMap;
 
@@ -27,9 +27,9 @@ pub struct MailFilter {
 }
 
 /// Where a list of mails goes on: when the last was to be sent first, and its id.
-pub type MailPlace = (UnixMillis, String);
+pub type MailCursor = (UnixMillis, String);
 
-/// How far the mail of a document is: of its recipients', what most needs a look.
+/// State of the mail of a document: of its recipients' states, the one that most needs attention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DocumentSending {
     /// It was not sent: that was switched off.
@@ -42,7 +42,7 @@ pub enum DocumentSending {
     Failed,
     /// It came back.
     Bounced,
-    /// Nobody knows.
+    /// Unknown whether it was sent.
     Unknown,
 }
 
@@ -76,7 +76,7 @@ const OF_DOCUMENTS: Table = Table { name: "mails", columns: &[("document", Type:
 
 impl Billing {
     /// Mails, the newest first, behind a place.
-    pub async fn mails(&self, filter: &MailFilter, after: Option<&MailPlace>, count: usize) -> Result<Vec<Mail>, BillingError> {
+    pub async fn mails(&self, filter: &MailFilter, after: Option<&MailCursor>, count: usize) -> Result<Vec<Mail>, BillingError> {
         let (created_at, id) = after.cloned().unwrap_or((UnixMillis::MAX, String::new()));
         let mut sql = format!("SELECT {COLUMNS} FROM mails WHERE (mails.created_at, mails.id) < ($1, $2)");
         let mut texts = Vec::new();
@@ -105,12 +105,12 @@ impl Billing {
         query.fetch_all(self.store().pool()).await?.iter().map(Mail::read).collect()
     }
 
-    /// The mail with that id; `None`: there is none.
+    /// The mail with that id; `None` if there is none.
     pub async fn mail(&self, id: &str) -> Result<Option<Mail>, BillingError> {
         find(&mut *self.store().pool().acquire().await?, id).await
     }
 
-    /// How far the mail of these documents is. Those that are not among the found were never to be sent.
+    /// Returns the state of the mail of these documents. Those that are not among the found were never to be sent.
     pub async fn sending_of(&self, documents: &[i64]) -> Result<HashMap<i64, DocumentSending>, BillingError> {
         let keys: Vec<_> = documents.iter().map(|document| vec![(*document).into()]).collect();
         let mut connection = self.store().pool().acquire().await?;

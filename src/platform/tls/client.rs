@@ -14,9 +14,9 @@ use tokio_rustls::client::TlsStream;
 use super::files::{certificates, private_key};
 use crate::config::RedisTlsOptions;
 
-/// Whom to trust, and what to show.
+/// Trusted authorities, and the client certificate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct ClientTls {
     /// The authorities that are trusted; `None` for those of this machine.
     pub authorities: Option<PathBuf>,
     /// The certificate to show, and its key.
@@ -25,7 +25,7 @@ pub struct Outgoing {
     pub server_name: Option<String>,
 }
 
-impl From<&RedisTlsOptions> for Outgoing {
+impl From<&RedisTlsOptions> for ClientTls {
     fn from(options: &RedisTlsOptions) -> Self {
         Self {
             authorities: options.redis_ca.clone(),
@@ -35,7 +35,7 @@ impl From<&RedisTlsOptions> for Outgoing {
     }
 }
 
-impl Outgoing {
+impl ClientTls {
     /// Shakes hands with a server.
     pub async fn connect(&self, host: &str, stream: TcpStream) -> anyhow::Result<TlsStream<TcpStream>> {
         let name = self.server_name.as_deref().unwrap_or(host);

@@ -20,24 +20,24 @@ use crate::service::error::Error;
 
 /// A service of others.
 #[derive(Clone)]
-pub struct Foreign<S> {
+pub struct ThirdPartyService<S> {
     inner: S,
     stopping: CancellationToken,
     max_message_bytes: usize,
 }
 
-impl<S> Foreign<S> {
-    /// Of a service.
+impl<S> ThirdPartyService<S> {
+    /// Wraps a service.
     pub fn new(inner: S, stopping: CancellationToken, max_message_bytes: usize) -> Self {
         Self { inner, stopping, max_message_bytes }
     }
 }
 
-impl<S: tonic::server::NamedService> tonic::server::NamedService for Foreign<S> {
+impl<S: tonic::server::NamedService> tonic::server::NamedService for ThirdPartyService<S> {
     const NAME: &'static str = S::NAME;
 }
 
-impl<S> Service<Request<Body>> for Foreign<S>
+impl<S> Service<Request<Body>> for ThirdPartyService<S>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
     S::Future: Send + 'static,
@@ -54,19 +54,19 @@ where
         let answered = self.inner.call(request);
         let stopped = self.stopping.clone().cancelled_owned().boxed();
         let max_message_bytes = self.max_message_bytes;
-        async move { Ok(answered.await?.map(|inner| Body::new(Ending { inner, stopped, max_message_bytes, is_over: false }))) }.boxed()
+        async move { Ok(answered.await?.map(|inner| Body::new(EndingBody { inner, stopped, max_message_bytes, is_over: false }))) }.boxed()
     }
 }
 
 /// A body that ends when the service stops, if it waits then.
-struct Ending {
+struct EndingBody {
     inner: Body,
     stopped: BoxFuture<'static, ()>,
     max_message_bytes: usize,
     is_over: bool,
 }
 
-impl http_body::Body for Ending {
+impl http_body::Body for EndingBody {
     type Data = Bytes;
     type Error = Status;
 
@@ -92,7 +92,7 @@ impl http_body::Body for Ending {
     }
 }
 
-impl Ending {
+impl EndingBody {
     fn completed(&self, trailers: HeaderMap) -> HeaderMap {
         let found = Status::from_header_map(&trailers).and_then(|status| status::completed(&status, self.max_message_bytes));
         found.map_or(trailers, |status| trailers_of(&status))

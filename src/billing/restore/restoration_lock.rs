@@ -22,14 +22,14 @@ const LOOK: Duration = Duration::from_millis(100);
 
 /// As long as it is there, no other restoration from the billing store begins.
 #[derive(Debug)]
-pub(super) struct Alone {
+pub(super) struct RestorationLock {
     /// That holds the lock of the database.
     connection: Option<Box<AnyConnection>>,
     /// That holds the lock of the folder.
     _folder: Option<File>,
 }
 
-impl Alone {
+impl RestorationLock {
     /// Waits for a moment until no other restoration is under way.
     pub(super) async fn claim(billing: &Billing) -> Result<Self, BillingError> {
         let deadline = Instant::now() + PATIENCE;
@@ -39,7 +39,7 @@ impl Alone {
                 Dialect::Sqlite => Self::lock_folder(billing).await?,
             };
             match claimed {
-                Some(alone) => return Ok(alone),
+                Some(lock) => return Ok(lock),
                 None if Instant::now() >= deadline => {
                     let problem = "is being restored from by another process: wait until that has ended, or end it".to_owned();
                     return Err(BillingError::Invalid { field: "--billing", problem });

@@ -14,19 +14,19 @@ const PER_SECOND: NonZeroU32 = NonZeroU32::MIN.saturating_add(1);
 /// How many addresses are told apart; more share.
 const PLACES: u64 = 1 << 16;
 
-/// The pace of each address.
-pub struct Pace {
+/// Limits the requests of each address.
+pub struct AddressLimiter {
     places: RandomState,
     limiter: DefaultKeyedRateLimiter<u64>,
 }
 
-impl Default for Pace {
+impl Default for AddressLimiter {
     fn default() -> Self {
         Self { places: RandomState::new(), limiter: RateLimiter::keyed(Quota::per_second(PER_SECOND).allow_burst(BURST)) }
     }
 }
 
-impl Pace {
+impl AddressLimiter {
     /// Counts a request, and returns whether it is let through.
     pub fn lets_through(&self, address: IpAddr) -> bool {
         // One customer of a provider has a whole /64.
@@ -44,9 +44,9 @@ mod tests {
 
     #[test]
     fn who_tries_links_is_slowed_down_and_nobody_else() {
-        let pace = Pace::default();
-        let let_through = (0..300).filter(|number| pace.lets_through(format!("2001:db8::{number:x}").parse().unwrap())).count();
+        let limiter = AddressLimiter::default();
+        let let_through = (0..300).filter(|number| limiter.lets_through(format!("2001:db8::{number:x}").parse().unwrap())).count();
         assert!((90..200).contains(&let_through), "{let_through}");
-        assert!(pace.lets_through("192.0.2.1".parse().unwrap()));
+        assert!(limiter.lets_through("192.0.2.1".parse().unwrap()));
     }
 }

@@ -10,7 +10,7 @@ use crate::LedgerError;
 
 /// What becomes of what was asked.
 #[derive(Clone, Debug)]
-pub enum Fate {
+pub enum ReplyFailure {
     /// It did not run: another server has it, from now on.
     Moved(ConnectionAddr),
     /// It did not run: another server has it this once, while the slot is on its way there.
@@ -20,16 +20,16 @@ pub enum Fate {
     /// It did not run: this server is no primary any more.
     Demoted(LedgerError),
     /// This is what its caller is told.
-    Told(LedgerError),
+    Final(LedgerError),
 }
 
-/// What the failure of a script is.
+/// Interprets the failure of a script.
 #[must_use]
-pub fn of_script(error: &RedisError, script: &Script) -> Fate {
+pub fn of_script(error: &RedisError, script: &Script) -> ReplyFailure {
     if !matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) {
-        return Fate::Told(LedgerError::unknown(error));
+        return ReplyFailure::Final(LedgerError::unknown(error));
     }
-    Fate::Told(match line_of(&error.to_string()) {
+    ReplyFailure::Final(match line_of(&error.to_string()) {
         Some(line) if !script.is_before_writes(line) => LedgerError::unknown(error),
         // Not that Redis refuses something (no memory, no permission), but that the script cannot make sense of what it has read.
         Some(_) if matches!(error.code(), None | Some("ERR" | "WRONGTYPE")) => LedgerError::corrupt(error),
@@ -40,27 +40,27 @@ pub fn of_script(error: &RedisError, script: &Script) -> Fate {
     })
 }
 
-/// What the failure of a read is: nothing was done, whatever became of it.
+/// Interprets the failure of a read: nothing was done in any case.
 #[must_use]
-pub fn of_read(error: &RedisError) -> Fate {
+pub fn of_read(error: &RedisError) -> ReplyFailure {
     match error.kind() {
         ErrorKind::Server(_) | ErrorKind::Extension => of_refusal(error),
-        _ => Fate::Told(LedgerError::not_done(error)),
+        _ => ReplyFailure::Final(LedgerError::not_done(error)),
     }
 }
 
-/// What the server says in place of running anything.
-fn of_refusal(error: &RedisError) -> Fate {
+/// Interprets an error that the server sends instead of running anything.
+fn of_refusal(error: &RedisError) -> ReplyFailure {
     let told = LedgerError::not_done(error);
     match error.kind() {
-        ErrorKind::Server(ServerErrorKind::Moved) => redirected(error).map_or(Fate::Later(told), Fate::Moved),
-        ErrorKind::Server(ServerErrorKind::Ask) => redirected(error).map_or(Fate::Later(told), Fate::Asked),
-        ErrorKind::Server(ServerErrorKind::ReadOnly) => Fate::Demoted(told),
+        ErrorKind::Server(ServerErrorKind::Moved) => redirected(error).map_or(ReplyFailure::Later(told), ReplyFailure::Moved),
+        ErrorKind::Server(ServerErrorKind::Ask) => redirected(error).map_or(ReplyFailure::Later(told), ReplyFailure::Asked),
+        ErrorKind::Server(ServerErrorKind::ReadOnly) => ReplyFailure::Demoted(told),
         ErrorKind::Server(
             ServerErrorKind::TryAgain | ServerErrorKind::ClusterDown | ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown,
-        ) => Fate::Later(told),
-        _ if matches!(error.code(), Some("NOREPLICAS" | "BUSY")) => Fate::Later(told),
-        _ => Fate::Told(told),
+        ) => ReplyFailure::Later(told),
+        _ if matches!(error.code(), Some("NOREPLICAS" | "BUSY")) => ReplyFailure::Later(told),
+        _ => ReplyFailure::Final(told),
     }
 }
 
@@ -99,33 +99,33 @@ mod tests {
 
     #[test]
     fn what_did_not_run_is_told_apart_from_what_may_have() {
-        let fate = |line: &str| of_script(&error(line), &BATCH);
+        let reply_failure = |line: &str| of_script(&error(line), &BATCH);
         let address = |host: &str, port| ConnectionAddr::Tcp(host.to_owned(), port);
-        assert!(matches!(fate("MOVED 9999 10.0.0.1:7001"), Fate::Moved(to) if to == address("10.0.0.1", 7001)));
-        assert!(matches!(fate("MOVED 9999 ::1:7001"), Fate::Moved(to) if to == address("::1", 7001)));
-        assert!(matches!(fate("ASK 9999 redis-1.local:7001"), Fate::Asked(to) if to == address("redis-1.local", 7001)));
+        assert!(matches!(reply_failure("MOVED 9999 10.0.0.1:7001"), ReplyFailure::Moved(to) if to == address("10.0.0.1", 7001)));
+        assert!(matches!(reply_failure("MOVED 9999 ::1:7001"), ReplyFailure::Moved(to) if to == address("::1", 7001)));
+        assert!(matches!(reply_failure("ASK 9999 redis-1.local:7001"), ReplyFailure::Asked(to) if to == address("redis-1.local", 7001)));
         for line in ["MISCONF Errors writing to the AOF file", "NOPERM no permission"] {
-            assert!(matches!(fate(line), Fate::Told(LedgerError::NotDone(_))), "{line}");
+            assert!(matches!(reply_failure(line), ReplyFailure::Final(LedgerError::NotDone(_))), "{line}");
         }
         for line in
             ["MOVED 9999 :7001", "MOVED 9999 ?:7001", "TRYAGAIN a", "CLUSTERDOWN a", "LOADING a", "MASTERDOWN a", "NOREPLICAS a", "BUSY a"]
         {
-            assert!(matches!(fate(line), Fate::Later(LedgerError::NotDone(_))), "{line}");
+            assert!(matches!(reply_failure(line), ReplyFailure::Later(LedgerError::NotDone(_))), "{line}");
         }
-        assert!(matches!(fate("READONLY a"), Fate::Demoted(LedgerError::NotDone(_))));
-        assert!(matches!(fate("OOM a"), Fate::Told(LedgerError::Full)));
-        assert!(matches!(fate("BADSTORE a"), Fate::Told(LedgerError::Corrupt(_))));
+        assert!(matches!(reply_failure("READONLY a"), ReplyFailure::Demoted(LedgerError::NotDone(_))));
+        assert!(matches!(reply_failure("OOM a"), ReplyFailure::Final(LedgerError::Full)));
+        assert!(matches!(reply_failure("BADSTORE a"), ReplyFailure::Final(LedgerError::Corrupt(_))));
     }
 
     #[test]
     fn a_script_that_ended_within_itself_is_never_sent_again() {
         let (first, last) = (1, SWEEP.text.lines().count());
         for code in ["TRYAGAIN", "READONLY", "MOVED 1 a:1", "OOM"] {
-            let fate = |line: usize| of_script(&error(&format!("{code} a script: 5ab, on @user_script:{line}.")), &BATCH);
-            assert!(matches!(fate(first), Fate::Told(LedgerError::NotDone(_))), "{code}");
-            assert!(matches!(fate(100 * last), Fate::Told(LedgerError::Unknown(_))), "{code}");
+            let reply_failure = |line: usize| of_script(&error(&format!("{code} a script: 5ab, on @user_script:{line}.")), &BATCH);
+            assert!(matches!(reply_failure(first), ReplyFailure::Final(LedgerError::NotDone(_))), "{code}");
+            assert!(matches!(reply_failure(100 * last), ReplyFailure::Final(LedgerError::Unknown(_))), "{code}");
         }
-        assert!(matches!(of_script(&RedisError::from(std::io::Error::other("cut")), &BATCH), Fate::Told(LedgerError::Unknown(_))));
-        assert!(matches!(of_read(&RedisError::from(std::io::Error::other("cut"))), Fate::Told(LedgerError::NotDone(_))));
+        assert!(matches!(of_script(&RedisError::from(std::io::Error::other("cut")), &BATCH), ReplyFailure::Final(LedgerError::Unknown(_))));
+        assert!(matches!(of_read(&RedisError::from(std::io::Error::other("cut"))), ReplyFailure::Final(LedgerError::NotDone(_))));
     }
 }

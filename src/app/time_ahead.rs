@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::found::Found;
+use super::readiness_report::ReadinessReport;
 use crate::domain::time::Millis;
 use crate::telemetry::metrics;
 
-/// What is not worth a word: clocks are set by a little now and then.
+/// Up to this, nothing is logged: clocks are set by a little now and then.
 const TOLERATED: Millis = 2_000;
 
 /// From where on the service is not ready.
@@ -20,9 +20,9 @@ const SERVED: Millis = 60_000;
 /// How often the same message is repeated.
 const SAY_AGAIN: Duration = Duration::from_mins(1);
 
-/// What was said of the partitions.
-pub struct Ahead {
-    /// An operator wants them served all the same.
+/// When each partition was last logged to be ahead.
+pub struct TimeAheadLog {
+    /// An operator wants them served anyway.
     is_served: bool,
     partitions: Vec<Partition>,
 }
@@ -32,15 +32,15 @@ struct Partition {
     said_at: Option<Instant>,
 }
 
-impl Ahead {
-    /// Has said nothing yet.
+impl TimeAheadLog {
+    /// Starts with nothing logged.
     pub fn new(partitions: u16, is_served: bool) -> Self {
         metrics().set_serving_ahead(is_served);
         Self { is_served, partitions: vec![Partition::default(); usize::from(partitions)] }
     }
 
-    /// Says how far the time of a partition is ahead of the clock: to the log, the metrics and what was found.
-    pub fn see(&mut self, partition: u16, ahead: Millis, now: Instant, found: &mut Found) {
+    /// Reports how far the time of a partition is ahead of the clock: to the log, the metrics and the readiness.
+    pub fn see(&mut self, partition: u16, ahead: Millis, now: Instant, found: &mut ReadinessReport) {
         let ahead = ahead.max(0);
         metrics().set_ahead(partition, ahead);
         if let Some(said) = self.partitions.get_mut(usize::from(partition)) {
@@ -65,14 +65,14 @@ impl Partition {
                 tracing::error!(
                     partition,
                     seconds,
-                    "a partition's time is ahead of the clock: its time stands still until the clock has caught up"
+                    "a partition's time is ahead of the clock: its time does not advance until the clock has caught up"
                 );
             }
         }
     }
 }
 
-impl Found {
+impl ReadinessReport {
     fn add_ahead(&mut self, partition: u16, ahead: Millis, is_served: bool) {
         if ahead <= TOLERATED {
             return;
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn two_seconds_are_nothing_and_more_than_a_minute_is_not_served() {
         let look = |ahead, is_served| {
-            let mut found = Found::default();
+            let mut found = ReadinessReport::default();
             found.add_ahead(3, ahead, is_served);
             (found.warnings.len(), found.problem.is_some())
         };

@@ -1,8 +1,8 @@
-//! What a look at the partitions has found.
+//! The readiness of the process, from its partitions.
 
-/// What a look has found.
+/// Whether the process is ready, and what an operator should know.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct ReadinessReport {
     /// Why the service is not ready, if it is not.
     pub problem: Option<String>,
     /// What an operator should know.

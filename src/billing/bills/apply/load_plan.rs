@@ -1,4 +1,4 @@
-//! What a run of records needs to be worked out.
+//! The rows that a run of records needs.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,9 +9,9 @@ use domain::account::Mode;
 use domain::entry::EntryKind;
 use domain::money::Units;
 
-/// What is to be loaded for a run of records.
+/// The rows to load for a run of records.
 #[derive(Debug, Default)]
-pub(super) struct Wanted<'a> {
+pub(super) struct LoadPlan<'a> {
     /// Accounts that anything is to be done for.
     pub(super) accounts: BTreeSet<&'a str>,
     /// Bills that are cut at a period's end or by a conversion.
@@ -32,14 +32,14 @@ pub(super) struct Wanted<'a> {
     pub(super) credited: BTreeSet<(&'a str, u32)>,
 }
 
-impl<'a> Wanted<'a> {
+impl<'a> LoadPlan<'a> {
     pub(super) fn of(records: &'a [Record]) -> Self {
-        let mut wanted = Self::default();
+        let mut load_plan = Self::default();
         for Record { entry, .. } in records {
             let account = entry.account.as_str();
             if is_credit(entry) {
-                *wanted.coming_in.entry(account).or_default() += entry.amount().max(entry.data.movement().balance);
-                wanted.named.extend(entry.metadata.invoices.iter().map(|number| (account, number.as_str())));
+                *load_plan.coming_in.entry(account).or_default() += entry.amount().max(entry.data.movement().balance);
+                load_plan.named.extend(entry.metadata.invoices.iter().map(|number| (account, number.as_str())));
             }
             match entry.kind() {
                 EntryKind::ToppedUp | EntryKind::PaymentRecorded | EntryKind::WrittenOff => {}
@@ -48,28 +48,28 @@ impl<'a> Wanted<'a> {
                 // They move what is due and on no document.
                 EntryKind::Converted | EntryKind::Withdrawn | EntryKind::AmountDueRounded => {}
                 EntryKind::PaymentReversed | EntryKind::WriteOffReversed => {
-                    wanted.reversed.insert((account, &entry.refers_to));
-                    wanted.payers.insert(account);
-                    wanted.all_open.insert(account);
+                    load_plan.reversed.insert((account, &entry.refers_to));
+                    load_plan.payers.insert(account);
+                    load_plan.all_open.insert(account);
                 }
                 EntryKind::RefundedBalance | EntryKind::RefundedUnbilled => {
-                    wanted.refunded.insert((account, &entry.refers_to));
+                    load_plan.refunded.insert((account, &entry.refers_to));
                     if entry.kind() == EntryKind::RefundedBalance {
-                        wanted.credited.insert((account, bill_of_charge(entry)));
+                        load_plan.credited.insert((account, bill_of_charge(entry)));
                     }
                 }
                 EntryKind::PeriodClosed | EntryKind::FinalBilled | EntryKind::ChargedOwnBill => {
                     if entry.kind() != EntryKind::ChargedOwnBill {
-                        wanted.bills.insert((account, entry.bill));
+                        load_plan.bills.insert((account, entry.bill));
                     }
                     if entry.mode == Mode::Postpaid && entry.balance + entry.amount() > Units::ZERO {
-                        wanted.payers.insert(account);
+                        load_plan.payers.insert(account);
                     }
                 }
                 _ => continue,
             }
-            wanted.accounts.insert(account);
+            load_plan.accounts.insert(account);
         }
-        wanted
+        load_plan
     }
 }

@@ -9,8 +9,8 @@ use ledger::{Ledger, LedgerError};
 /// How many blocks are read at once.
 const AT_ONCE: usize = 64;
 
-/// What was written since to the accounts of what was lost.
-pub(super) struct Since {
+/// Later writes to the accounts of lost entries.
+pub(super) struct LaterWrites {
     /// Of each account, the request ids of all that was done.
     requests: HashMap<String, HashSet<String>>,
     /// Of each account, the request ids of what has changed more than its money.
@@ -21,7 +21,7 @@ pub(super) struct Since {
     seen: HashSet<(String, String)>,
 }
 
-impl Since {
+impl LaterWrites {
     /// Reads a partition's journal back to where the loss begins.
     pub async fn read(ledger: &Ledger, partition: u16, lost: &[(u64, &Entry)]) -> Result<Self, LedgerError> {
         let accounts: HashSet<&str> = lost.iter().map(|(_, entry)| entry.account.as_str()).collect();

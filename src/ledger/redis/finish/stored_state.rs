@@ -1,4 +1,4 @@
-//! What is stored of all that a torn step may have touched: from before it, or as it has written it.
+//! Reads the stored state of all that a torn step may have touched: from before it, or as it has written it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hash;
@@ -17,9 +17,9 @@ use domain::entry::{Entry, EntryData};
 use domain::money::Units;
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 
-/// What is stored.
+/// The stored state.
 #[derive(Default)]
-pub(super) struct Touched {
+pub(super) struct StoredState {
     pub(super) accounts: HashMap<String, Account>,
     pub(super) profiles: HashMap<String, Profile>,
     /// The places of the accounts' reservations in the set of them by account.
@@ -33,7 +33,7 @@ pub(super) struct Touched {
     pub(super) refunds: BTreeMap<RefundKey, Refunded>,
 }
 
-impl Touched {
+impl StoredState {
     /// What the step began with: what its accounts had due is off.
     pub(super) fn partition_state(&self, torn: &Torn) -> PartitionState {
         let mut partition_state = PartitionState {
@@ -67,35 +67,35 @@ impl Touched {
 
 impl RedisEngine {
     /// Reads what the step may have touched.
-    pub(super) async fn stored_of(&self, keys: &PartitionKeys, torn: &Torn) -> Result<Touched, LedgerError> {
+    pub(super) async fn stored_of(&self, keys: &PartitionKeys, torn: &Torn) -> Result<StoredState, LedgerError> {
         let entries = &torn.block.entries;
-        let mut touched = Touched::default();
+        let mut stored_state = StoredState::default();
         let accounts: Vec<&str> = distinct(entries.iter().map(|entry| entry.account.as_str()));
         for (id, stored) in accounts.iter().zip(self.fields(keys, keys.accounts(), &accounts).await?) {
             if let Some(stored) = stored {
-                touched.accounts.insert((*id).to_owned(), decode_account(&stored).map_err(|error| damaged(id, error))?);
+                stored_state.accounts.insert((*id).to_owned(), decode_account(&stored).map_err(|error| damaged(id, error))?);
             }
             let command =
                 redis::cmd("ZRANGEBYLEX").arg(keys.reservations_by_account()).arg(format!("[{id}\0")).arg(format!("({id}\u{1}")).clone();
             let members: Vec<Vec<u8>> = self.read(keys, &command).await?;
             let places = members.iter().map(|member| decode_reservation_place(id, member).map_err(|error| damaged(id, error)));
-            touched.places.insert((*id).to_owned(), places.collect::<Result<_, _>>()?);
+            stored_state.places.insert((*id).to_owned(), places.collect::<Result<_, _>>()?);
         }
         let changed = entries.iter().filter(|entry| matches!(entry.data, EntryData::Created { .. } | EntryData::Updated { .. }));
         let changed: Vec<&str> = distinct(changed.map(|entry| entry.account.as_str()));
         for (id, stored) in changed.iter().zip(self.fields(keys, keys.profiles(), &changed).await?) {
             if let Some(stored) = stored {
-                touched.profiles.insert((*id).to_owned(), decode_profile(&stored).map_err(|error| damaged(id, error))?);
+                stored_state.profiles.insert((*id).to_owned(), decode_profile(&stored).map_err(|error| damaged(id, error))?);
             }
         }
 
-        touched.held = distinct(entries.iter().filter_map(held_by));
-        let listed = touched.places.values().flatten().map(|place| place.key);
-        let reservations: Vec<IdempotencyKey> = distinct(touched.held.iter().map(|(_, key)| *key).chain(listed));
+        stored_state.held = distinct(entries.iter().filter_map(held_by));
+        let listed = stored_state.places.values().flatten().map(|place| place.key);
+        let reservations: Vec<IdempotencyKey> = distinct(stored_state.held.iter().map(|(_, key)| *key).chain(listed));
         for (key, stored) in reservations.iter().zip(self.fields(keys, keys.reservations(), &reservations).await?) {
             // One that is damaged is nobody's but those who need it; the step did not.
             if let Some(Ok(reservation)) = stored.as_deref().map(decode_reservation) {
-                touched.reservations.insert(*key, reservation);
+                stored_state.reservations.insert(*key, reservation);
             }
         }
 
@@ -110,7 +110,7 @@ impl RedisEngine {
             for ((request, account), stored) in requests.iter().zip(self.fields(keys, key, &request_keys).await?) {
                 let Some(stored) = stored else { continue };
                 let remembered = decode_idempotency_record(&stored).map_err(|error| damaged(account, error))?;
-                if is_younger { &mut touched.requests } else { &mut touched.older_requests }.insert(*request, remembered);
+                if is_younger { &mut stored_state.requests } else { &mut stored_state.older_requests }.insert(*request, remembered);
             }
         }
 
@@ -118,10 +118,10 @@ impl RedisEngine {
         let fields: Vec<Vec<u8>> = refunds.iter().map(encode_refund_key).collect();
         for (key, stored) in refunds.into_iter().zip(self.fields(keys, keys.refunds(), &fields).await?) {
             if let Some(stored) = stored {
-                touched.refunds.insert(key, decode_refunded(&stored).map_err(LedgerError::corrupt)?);
+                stored_state.refunds.insert(key, decode_refunded(&stored).map_err(LedgerError::corrupt)?);
             }
         }
-        Ok(touched)
+        Ok(stored_state)
     }
 
     async fn fields<T: AsRef<[u8]>>(&self, keys: &PartitionKeys, hash: &str, fields: &[T]) -> Result<Vec<Bytes>, LedgerError> {

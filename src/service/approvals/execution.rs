@@ -1,4 +1,4 @@
-//! What was approved is done: by the ledger, under its own request id, with the instant of its approval as that of its sending. So it is done
+//! Executes approved acts: by the ledger, under its own request id, with the instant of its approval as that of its sending. So it is done
 //! once, however often it is tried after a crash, and not at all once the ledger has forgotten the id.
 
 use std::sync::Arc;
@@ -24,7 +24,7 @@ const LEFT_ALONE: Millis = 10_000;
 
 static UNSWEPT: Repeated = Repeated::new();
 
-/// Does what was approved and left, as by a crash, and ends what nobody has decided on in time. To be called again and again.
+/// Executes acts that were approved and left, as by a crash, and expires those that nobody has decided on in time. To be called again and again.
 pub async fn sweep(use_cases: &UseCases) {
     if let Err(error) = use_cases.try_to_sweep().await
         && let Some(times) = UNSWEPT.times()
@@ -34,7 +34,7 @@ pub async fn sweep(use_cases: &UseCases) {
 }
 
 impl UseCases {
-    /// Does what was approved, and notes what came of it. What is left open stays approved, and is tried again. Of what was left for a while,
+    /// Executes what was approved, and notes the outcome. What is left open stays approved, and is tried again. Of what was left for a while,
     /// as by a crash, it is looked at once more whether who asked may do it; of what was approved just now it was.
     pub(super) async fn do_approved(&self, approval: &Approval, was_left: bool) -> Result<(), Error> {
         let nobody = RequestContext::new(Protocol::Grpc, Arc::new(Principal::nobody()), None, None);
@@ -71,7 +71,7 @@ impl UseCases {
     async fn was_done_before(&self, billing: &Billing, approval: &Approval) -> Result<bool, Error> {
         let (partition, from) = (self.ledger.partition_of(&approval.account), approval.asked.at - MAX_SENT_AHEAD);
         let span = self.ledger.engine().journal_span(partition).await?;
-        let forgotten_until = self.clock().now().max(span.now) - self.ledger.window();
+        let forgotten_until = self.clock().now().max(span.now) - self.ledger.idempotency_window();
         if forgotten_until >= from
             && billing.next_sequence(partition).await? < span.next
             && billing.last_time(partition).await? <= forgotten_until
@@ -87,7 +87,7 @@ impl UseCases {
         let span = self.ledger.engine().journal_span(partition).await?;
         // The clocks of two processes differ by so much at most.
         let from = approval.decided.at - MAX_SENT_AHEAD;
-        if self.clock().now().max(span.now) < from + self.ledger.window() {
+        if self.clock().now().max(span.now) < from + self.ledger.idempotency_window() {
             return Ok(false);
         }
         if billing.next_sequence(partition).await? < span.next {

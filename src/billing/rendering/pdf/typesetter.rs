@@ -1,8 +1,8 @@
-//! What sets lines on pages: the measures of the page, the styles, and how a paragraph is set.
+//! Sets lines on pages: the measures of the page, the styles, and how a paragraph is set.
 
 use super::super::page_model::Vocabulary;
-use super::flow::{Flow, Ink, Mark};
-use super::glyphs::{Face, Letters};
+use super::flow::{Color, PageFlow, PageItem};
+use super::glyphs::{Face, TextShaper};
 
 /// A4, in points.
 pub(super) const PAGE_WIDTH: f32 = 595.28;
@@ -18,12 +18,12 @@ pub(super) const BOTTOM: f32 = PAGE_HEIGHT - 66.0;
 pub(super) struct Style {
     pub(super) face: Face,
     pub(super) size: f32,
-    pub(super) ink: Ink,
+    pub(super) color: Color,
 }
 
 impl Style {
-    pub(super) const fn new(face: Face, size: f32, ink: Ink) -> Self {
-        Self { face, size, ink }
+    pub(super) const fn new(face: Face, size: f32, color: Color) -> Self {
+        Self { face, size, color }
     }
 
     /// From one line to the next.
@@ -32,25 +32,25 @@ impl Style {
     }
 }
 
-pub(super) const TEXT: Style = Style::new(Face::Regular, 9.0, Ink::Black);
-pub(super) const STRONG: Style = Style::new(Face::Bold, 9.0, Ink::Black);
-pub(super) const SMALL: Style = Style::new(Face::Regular, 7.5, Ink::Quiet);
-pub(super) const HEADING: Style = Style::new(Face::Bold, 10.5, Ink::Accent);
+pub(super) const TEXT: Style = Style::new(Face::Regular, 9.0, Color::Black);
+pub(super) const STRONG: Style = Style::new(Face::Bold, 9.0, Color::Black);
+pub(super) const SMALL: Style = Style::new(Face::Regular, 7.5, Color::Quiet);
+pub(super) const HEADING: Style = Style::new(Face::Bold, 10.5, Color::Accent);
 
-/// Sets a sheet.
-pub(super) struct Setter<'a> {
-    pub(super) letters: &'a Letters<'a>,
+/// Sets a page model.
+pub(super) struct Typesetter<'a> {
+    pub(super) letters: &'a TextShaper<'a>,
     pub(super) words: &'a Vocabulary,
-    pub(super) flow: Flow,
+    pub(super) flow: PageFlow,
 }
 
-impl Setter<'_> {
+impl Typesetter<'_> {
     /// Sets lines that begin at `x`, below what is there.
     pub(super) fn paragraph(&mut self, text: &str, style: Style, left: f32, right: f32) {
         for words in self.letters.wrap(style.face, text, style.size, right - left) {
             self.flow.need(style.leading());
             let baseline = self.flow.y() + style.size;
-            self.flow.put(Mark::Words { x: left, baseline, size: style.size, ink: style.ink, words });
+            self.flow.put(PageItem::Text { x: left, baseline, size: style.size, color: style.color, words });
             self.flow.skip(style.leading());
         }
     }
@@ -60,7 +60,7 @@ impl Setter<'_> {
         for words in self.letters.wrap(style.face, text, style.size, right - left) {
             self.flow.need(style.leading());
             let baseline = self.flow.y() + style.size;
-            self.flow.put(Mark::Words { x: right - words.width(style.size), baseline, size: style.size, ink: style.ink, words });
+            self.flow.put(PageItem::Text { x: right - words.width(style.size), baseline, size: style.size, color: style.color, words });
             self.flow.skip(style.leading());
         }
     }

@@ -13,22 +13,22 @@ use domain::money::DecimalAmount;
 
 /// A caller that was let in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Remembered {
+pub struct StoredPrincipal {
     /// How it was known.
-    pub kind: Known,
+    pub kind: StoredKind,
     pub name: String,
     /// Whether it could name a person on whose behalf it acts. Of a token; of others it is looked up.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     acts_for_others: bool,
-    /// What its token granted.
+    /// The permissions that its token granted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    grants: Vec<RememberedGrant>,
+    grants: Vec<StoredGrant>,
 }
 
 /// How a caller was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Known {
+pub enum StoredKind {
     /// It needed no credentials.
     Local,
     /// By an API key.
@@ -41,9 +41,9 @@ pub enum Known {
     User,
 }
 
-/// What a token granted.
+/// The permissions that a token granted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct RememberedGrant {
+struct StoredGrant {
     permissions: Vec<String>,
     accounts: Option<Vec<String>>,
     /// Permission, currency, amount.
@@ -51,33 +51,33 @@ struct RememberedGrant {
 }
 
 impl Principal {
-    /// What is to be kept of it.
+    /// Returns the form in which it is stored.
     #[must_use]
-    pub fn remembered(&self) -> Remembered {
+    pub fn remembered(&self) -> StoredPrincipal {
         let kind = match self.kind {
-            Kind::Local => Known::Local,
-            Kind::Key => Known::Key,
-            Kind::Certificate => Known::Certificate,
-            Kind::Token => Known::Token,
-            Kind::User => Known::User,
+            Kind::Local => StoredKind::Local,
+            Kind::Key => StoredKind::Key,
+            Kind::Certificate => StoredKind::Certificate,
+            Kind::Token => StoredKind::Token,
+            Kind::User => StoredKind::User,
         };
-        let is_token = kind == Known::Token;
-        let grants = if is_token { self.grants.iter().map(RememberedGrant::of).collect() } else { Vec::new() };
-        Remembered { kind, name: self.name.clone(), acts_for_others: is_token && self.acts_for_others, grants }
+        let is_token = kind == StoredKind::Token;
+        let grants = if is_token { self.grants.iter().map(StoredGrant::of).collect() } else { Vec::new() };
+        StoredPrincipal { kind, name: self.name.clone(), acts_for_others: is_token && self.acts_for_others, grants }
     }
 }
 
-impl Remembered {
+impl StoredPrincipal {
     /// Whose token it was, with what that granted; `None` if it cannot be read.
     pub(crate) fn principal(&self) -> Option<Principal> {
         let Self { kind: _, name, acts_for_others, grants } = self;
-        let grants = grants.iter().map(RememberedGrant::grant).collect::<Option<_>>()?;
+        let grants = grants.iter().map(StoredGrant::grant).collect::<Option<_>>()?;
         let (share, credential) = (Arc::default(), Credential::Nothing);
         Some(Principal { name: name.clone(), kind: Kind::Token, grants, acts_for_others: *acts_for_others, share, ends: None, credential })
     }
 }
 
-impl RememberedGrant {
+impl StoredGrant {
     fn of(grant: &Grant) -> Self {
         let accounts = match &grant.accounts {
             Accounts::All => None,
@@ -117,7 +117,7 @@ mod tests {
         let ada = Principal { name: "ada".to_owned(), kind: Kind::Token, grants: vec![grant], credential, ..Principal::local() };
         let text = serde_json::to_string(&ada.remembered()).unwrap();
         assert!(!text.contains("secret"), "{text}");
-        assert_eq!(serde_json::from_str::<Remembered>(&text).unwrap().principal(), Some(ada));
+        assert_eq!(serde_json::from_str::<StoredPrincipal>(&text).unwrap().principal(), Some(ada));
     }
 
     #[test]

@@ -24,9 +24,9 @@ const MOST_SHARE: usize = MAX_BATCH;
 /// How much longer than the quickest step one with its share of streams may take.
 const LONGER: u32 = 3;
 
-/// What is known of calls, streams and steps.
+/// Recent figures of calls, streams and steps, from which the share follows.
 #[derive(Debug)]
-pub struct Pace {
+pub struct StreamShare {
     /// How many commands of streams may still be sent until no call is expected any more.
     calls_expected: usize,
     /// How long the quickest steps took lately.
@@ -37,19 +37,19 @@ pub struct Pace {
     crowded: u8,
 }
 
-impl Default for Pace {
+impl Default for StreamShare {
     fn default() -> Self {
         Self { calls_expected: 0, quickest: Duration::MAX, share: LEAST_SHARE, crowded: 0 }
     }
 }
 
-impl Pace {
+impl StreamShare {
     /// Somebody waits for a single command.
     pub fn see_call(&mut self) {
         self.calls_expected = CALLS_EXPECTED;
     }
 
-    /// So many streams have something to do.
+    /// Notes how many streams have something to do.
     pub fn see_streams(&mut self, count: usize) {
         self.crowded = if count > 1 { CROWDED_STEPS } else { self.crowded.saturating_sub(1) };
     }
@@ -68,7 +68,7 @@ impl Pace {
         }
     }
 
-    /// So many commands of streams were sent in a step.
+    /// Notes how many commands of streams were sent in a step.
     pub fn sent(&mut self, streamed: usize) {
         self.calls_expected = self.calls_expected.saturating_sub(streamed);
     }
@@ -93,16 +93,16 @@ mod tests {
 
     /// The share that calls leave to streams by what a step costs in itself and for each command, in microseconds.
     fn share_where(by_itself: f64, each: f64) -> usize {
-        let mut pace = Pace::default();
+        let mut stream_share = StreamShare::default();
         for _ in 0..1000 {
-            pace.see_call();
-            let share = pace.share();
+            stream_share.see_call();
+            let share = stream_share.share();
             for streamed in [0, share] {
-                pace.sent(streamed);
-                pace.returned(streamed, Duration::from_secs_f64((by_itself + each * (streamed + 1) as f64) / 1e6));
+                stream_share.sent(streamed);
+                stream_share.returned(streamed, Duration::from_secs_f64((by_itself + each * (streamed + 1) as f64) / 1e6));
             }
         }
-        pace.share()
+        stream_share.share()
     }
 
     #[test]
@@ -115,14 +115,14 @@ mod tests {
 
     #[test]
     fn streams_have_whole_steps_again_once_no_call_comes() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.share(), MAX_BATCH);
-        pace.see_call();
+        let mut stream_share = StreamShare::default();
+        assert_eq!(stream_share.share(), MAX_BATCH);
+        stream_share.see_call();
         let mut sent = 0;
-        while pace.has_calls() {
-            sent += pace.share();
-            pace.sent(pace.share());
+        while stream_share.has_calls() {
+            sent += stream_share.share();
+            stream_share.sent(stream_share.share());
         }
-        assert_eq!((sent, pace.share()), (CALLS_EXPECTED, MAX_BATCH));
+        assert_eq!((sent, stream_share.share()), (CALLS_EXPECTED, MAX_BATCH));
     }
 }

@@ -79,7 +79,7 @@ impl AllocationHeads {
         }
     }
 
-    /// Says which of the kept heads are as they were.
+    /// Checks the kept heads.
     pub fn compare(&self, kept: &[Head], findings: &mut Findings) {
         let now: Vec<&Sum> = self.sums.values().filter_map(|sums| sums.last()).filter(|sum| sum.up_to > 0).collect();
         let all: Vec<Head> = self.sums.values().flatten().map(Sum::head).collect();
