@@ -71,7 +71,10 @@ impl UseCases {
                 let texts = [entry.metadata.item.as_str(), entry.metadata.description.as_str()];
                 let text = texts.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(" · ");
                 let (at, amount) = (entry.time, entry.amount());
-                let left = (found.sequence == layouts.number(was_in, sequence)).then_some(amount - found.given_back);
+                // The ledger, by which a refund goes, may know of another charge of that id which the billing store has still to take in.
+                let remembered = self.ledger.remembered_bill(&document.account, &entry.request_id).await?;
+                let is_last = found.sequence == layouts.number(was_in, sequence) && remembered.is_none_or(|bill| bill == entry.bill);
+                let left = is_last.then_some(amount - found.given_back);
                 charges.push(BilledCharge { id: entry.request_id, at, text, amount, left });
             }
         }
