@@ -19,6 +19,9 @@ use service::error::Error;
 /// How many are kept at most.
 const MOST: usize = 20;
 
+/// How many organizations one is of at most: what became of each is kept in memory. The command line has no such bound.
+pub const MOST_CONVERTED: usize = 10_000;
+
 /// How many organizations are converted before the run checks again that the user who began it is still signed in.
 const LOOKED_AFTER: usize = 100;
 
@@ -70,12 +73,29 @@ pub struct Progress {
     pub is_running: bool,
     /// Whether all were looked at.
     pub is_over: bool,
+    /// Whether there are more organizations than one conversion may be of.
+    pub is_too_large: bool,
     /// The error that ended it before that, if one did.
     pub problem: Option<Error>,
     /// The results so far.
     pub done: Vec<ConvertedAccount>,
+    /// How many were looked at before.
+    looked_at: usize,
     cursor: Cursor,
     stop: CancellationToken,
+}
+
+impl Progress {
+    /// Takes what became of one more, and returns how many there are. Beyond the most, none begins any more.
+    fn take(&mut self, converted: ConvertedAccount, most: usize) -> usize {
+        self.cursor = converted.cursor.clone();
+        self.done.push(converted);
+        if self.done.len() > most {
+            self.is_too_large = true;
+            self.stop.cancel();
+        }
+        self.done.len()
+    }
 }
 
 /// All batches of this process.
@@ -130,10 +150,10 @@ impl Batch {
 
     /// How many there are; 0 of a filter, until they are counted.
     #[must_use]
-    pub fn total(&self) -> usize {
+    pub fn total(&self, progress: &Progress) -> usize {
         match &self.plan.chosen {
             Chosen::List(list) => list.len(),
-            Chosen::Filter(..) => 0,
+            Chosen::Filter(..) => progress.looked_at,
         }
     }
 
@@ -148,11 +168,12 @@ impl Batch {
             let mut progress = self.progress();
             // A form that is sent again looks at what was done already, and does not throw its report away.
             let was_done = !progress.is_dry && (progress.is_over || !progress.done.is_empty());
-            if progress.is_running || (progress.is_over && progress.is_dry == is_dry) || (is_dry && was_done) {
+            let is_ended = progress.is_too_large || (progress.is_over && progress.is_dry == is_dry);
+            if progress.is_running || is_ended || (is_dry && was_done) {
                 return;
             }
             if progress.is_dry != is_dry {
-                *progress = Progress { is_dry, ..Progress::default() };
+                *progress = Progress { is_dry, looked_at: progress.done.len(), ..Progress::default() };
             }
             (progress.is_running, progress.problem, progress.stop) = (true, None, CancellationToken::new());
         }
@@ -187,13 +208,7 @@ impl Batch {
         let converting = console.use_cases.convert_accounts(visitor.lasting_context(), plan, selection, cursor, stop.clone()).await?;
         let mut converting = pin!(converting);
         while let Some(converted) = converting.next().await {
-            let count = {
-                let mut progress = self.progress();
-                let converted = converted?;
-                progress.cursor = converted.cursor.clone();
-                progress.done.push(converted);
-                progress.done.len()
-            };
+            let count = self.progress().take(converted?, MOST_CONVERTED);
             if count.is_multiple_of(LOOKED_AFTER) && !visitor.is_still_signed_in(console).await {
                 return Err(Error::credentials_ended());
             }
@@ -201,5 +216,26 @@ impl Batch {
         // What was under way when it was stopped is in the report, too.
         self.progress().is_over = !stop.is_cancelled();
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conversion_of_too_many_organizations_ends_and_says_so() {
+        let mut progress = Progress::default();
+        let converted = |number: u64| {
+            let cursor = Cursor { done: number, after: None };
+            let conversion = service::conversions::Conversion::Refused(Error::no_history("x"));
+            ConvertedAccount { id: format!("org-{number}"), conversion, cursor, total: 0 }
+        };
+        assert_eq!([1, 2].map(|number| progress.take(converted(number), 2)), [1, 2]);
+        assert!(!progress.is_too_large && !progress.stop.is_cancelled());
+        // One that was under way meanwhile is in the report, too.
+        assert_eq!([3, 4].map(|number| progress.take(converted(number), 2)), [3, 4]);
+        assert!(progress.is_too_large && progress.stop.is_cancelled());
+        assert_eq!(progress.cursor.done, 4);
     }
 }

@@ -10,7 +10,7 @@ use http::StatusCode;
 
 use super::organizations::path_of;
 use crate::Console;
-use crate::batches::{Batch, BatchPlan, Chosen, Progress};
+use crate::batches::{Batch, BatchPlan, Chosen, MOST_CONVERTED, Progress};
 use crate::downloads::csv_file;
 use crate::failure::Failure;
 use crate::fields::{FieldError, FieldReader, Fields, Sign};
@@ -24,9 +24,6 @@ use domain::money::DecimalAmount;
 use service::conversions::{Conversion, ConvertedAccount, Limit};
 use service::credit::Unit;
 use service::error::Error;
-
-/// The most organizations of a list.
-const MOST_LISTED: usize = 10_000;
 
 /// How many rows are shown; the file has all.
 const SHOWN: usize = 200;
@@ -53,6 +50,9 @@ struct OneConversion {
     is_running: bool,
     is_over: bool,
     is_dry: bool,
+    /// Whether there are more organizations than one may be of, and how many that are.
+    is_too_large: bool,
+    most: String,
     problem: String,
     done: usize,
     done_text: String,
@@ -200,7 +200,7 @@ fn chosen(fields: &Fields, reader: &mut FieldReader) -> Chosen {
         };
         let amount = DecimalAmount::parse(&limit.replace(',', ".")).ok().filter(|amount| !amount.is_negative());
         let is_id = (1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
-        if !is_id || (amount.is_none() && !limit.is_empty()) || list.len() >= MOST_LISTED {
+        if !is_id || (amount.is_none() && !limit.is_empty()) || list.len() >= MOST_CONVERTED {
             reader.refuse("list", "wrong-batch-list");
             break;
         }
@@ -220,6 +220,7 @@ pub async fn one(State(console): State<Console>, visitor: Visitor, Path(id): Pat
     let title = if batch.plan.mode == Mode::Postpaid { "convert-to-postpaid" } else { "convert-to-prepaid" };
     let page = Page::new(&visitor, CONVERSIONS, locale.text(title));
     let progress = batch.progress();
+    let total = batch.total(&progress);
     let keys = ["batch-converted", "batch-limited", "batch-unchanged", "batch-refused"];
     let counts = keys.into_iter().map(|key| (key, progress.done.iter().filter(|one| key_of(&one.conversion) == key).count()));
     // What was refused is what has to be looked at.
@@ -233,11 +234,13 @@ pub async fn one(State(console): State<Console>, visitor: Visitor, Path(id): Pat
         is_running: progress.is_running,
         is_over: progress.is_over,
         is_dry: progress.is_dry,
+        is_too_large: progress.is_too_large,
+        most: locale.number(MOST_CONVERTED),
         problem: progress.problem.as_ref().map(|error| locale.refusal(error)).unwrap_or_default(),
         done: progress.done.len(),
         done_text: locale.number(progress.done.len()),
-        total: if progress.is_over { progress.done.len() } else { batch.total() },
-        total_text: locale.number(batch.total()),
+        total: if progress.is_over { progress.done.len() } else { total },
+        total_text: locale.number(total),
         counts: counts.filter(|(_, count)| *count > 0).map(|(key, count)| (key, locale.number(count))).collect(),
         rows,
         has_more: progress.done.len() > SHOWN,

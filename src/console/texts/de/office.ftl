@@ -70,6 +70,7 @@ bulk-dry = Geändert wurde noch nichts. Dies würde jetzt aus jeder.
 bulk-usable-before = Verfügbar vorher
 bulk-usable-after = Verfügbar nachher
 bulk-more = Nur die ersten 200 sind gezeigt, abgelehnte vor anderen. Der Bericht hat alle.
+bulk-too-large = Mehr als { $value } Organisationen passen. Bitte wählen Sie weniger: durch längere Namensanfänge oder eine Währung. Oder stellen Sie alle auf der Kommandozeile um: tollgate convert-all.
 batch-looking = Wird angesehen
 batch-looked = Angesehen
 batch-running = Läuft

@@ -70,6 +70,7 @@ bulk-dry = Nothing was changed yet. This is what would become of each now.
 bulk-usable-before = Usable before
 bulk-usable-after = Usable after
 bulk-more = Only the first 200 are shown, refused ones before others. The report has all.
+bulk-too-large = More than { $value } organizations match. Please choose fewer, by longer beginnings of names or by a currency; or convert them all by the command line: tollgate convert-all.
 batch-looking = Looking
 batch-looked = Looked at
 batch-running = Under way
