@@ -1,13 +1,21 @@
 //! Files that a page gives: to be kept, or to be looked at in a frame.
 
 use std::borrow::Cow;
+use std::io;
 
 use axum::Extension;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, stream};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 
+use crate::Console;
+use crate::failure::Failure;
+use crate::visitor::Visitor;
 use billing::rendering::for_spreadsheet;
 use service::papers::File;
+
+const CSV: &str = "text/csv; charset=utf-8";
 
 /// Marks a response that is a document for customers: names of customers and pictures of issuers are in it, so that it is kept apart.
 #[derive(Clone, Copy, Debug)]
@@ -27,15 +35,52 @@ pub fn kept(file: File) -> Response {
     attachment(&name, file.content_type, file.content)
 }
 
-/// A CSV file. What a spreadsheet would take for a formula is text.
+/// How many rows of a list are read at once.
+pub const ROWS_AT_ONCE: usize = 500;
+
+/// Some rows of a list, and behind which place it goes on; `None`: that is all.
+pub type Rows<P> = (Vec<Vec<String>>, Option<P>);
+
+/// A whole list as a CSV file, however long: it is read, [`ROWS_AT_ONCE`] rows at a time, while it is sent, as long as the visitor is signed in.
+/// What fails at first is a page; what fails later breaks the file off, so that no browser takes it for whole.
+pub async fn csv_list<P, F, R>(console: &Console, visitor: &Visitor, name: &str, header: &[&str], read: F) -> Result<Response, Failure>
+where
+    P: Send + 'static,
+    F: Fn(Console, Visitor, Option<P>) -> R + Send + 'static,
+    R: Future<Output = Result<Rows<P>, Failure>> + Send + 'static,
+{
+    let (console, visitor) = (console.clone(), visitor.clone());
+    let (rows, next) = read(console.clone(), visitor.clone(), None).await?;
+    let beginning = lines(std::iter::once(header.iter().map(|&cell| cell.to_owned()).collect()).chain(rows));
+    let further = stream::try_unfold(next, move |place| {
+        let (console, visitor) = (console.clone(), visitor.clone());
+        let reading = place.map(|place| read(console.clone(), visitor.clone(), Some(place)));
+        async move {
+            let Some(reading) = reading else { return Ok(None) };
+            if !visitor.is_still_signed_in(&console).await {
+                return Err(io::Error::other("the user has signed out"));
+            }
+            let (rows, next) = reading.await.map_err(|_| io::Error::other("the rest of the list cannot be read"))?;
+            Ok(Some((lines(rows.into_iter()), next)))
+        }
+    });
+    Ok(attachment(name, CSV, Body::from_stream(stream::once(async { Ok(beginning) }).chain(further))))
+}
+
+/// A short list as a CSV file.
 pub fn csv_file(name: &str, header: &[&str], rows: impl Iterator<Item = Vec<String>>) -> Response {
+    let header = std::iter::once(header.iter().map(|&cell| cell.to_owned()).collect());
+    attachment(name, CSV, lines(header.chain(rows)))
+}
+
+/// Lines of CSV. What a spreadsheet would take for a formula is text.
+fn lines(rows: impl Iterator<Item = Vec<String>>) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
-    // Writing to memory does not fail.
-    let _ = writer.write_record(header);
     for row in rows {
+        // Writing to memory does not fail.
         let _ = writer.write_record(row.iter().map(|cell| harmless(cell).into_owned()));
     }
-    attachment(name, "text/csv; charset=utf-8", writer.into_inner().unwrap_or_default())
+    writer.into_inner().unwrap_or_default()
 }
 
 /// A negative amount is a number, and stays one.
@@ -44,9 +89,9 @@ fn harmless(cell: &str) -> Cow<'_, str> {
     if is_number { Cow::Borrowed(cell) } else { for_spreadsheet(cell) }
 }
 
-fn attachment(name: &str, content_type: &'static str, content: Vec<u8>) -> Response {
+fn attachment(name: &str, content_type: &'static str, content: impl Into<Body>) -> Response {
     let disposition = format!("attachment; filename=\"{name}\"");
-    ([(CONTENT_TYPE, content_type.to_owned()), (CONTENT_DISPOSITION, disposition)], content).into_response()
+    ([(CONTENT_TYPE, content_type.to_owned()), (CONTENT_DISPOSITION, disposition)], content.into()).into_response()
 }
 
 #[cfg(test)]

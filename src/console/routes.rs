@@ -121,6 +121,7 @@ pub const ROUTES: &[Route] = &[
     page("/finance/payments/{account}/{payment}", Needed(Permission::ReadDocuments), || get(pages::payments::one)),
     page("/finance/payments/{account}/{payment}/{form}", Needed(Permission::ReadDocuments), || get(pages::payments::receipt)),
     page(APPROVALS, Needed(Permission::ReadAccounts), || get(pages::approvals::show)),
+    page("/finance/approvals.csv", Needed(Permission::ReadAccounts), || get(pages::approvals::download)),
     page("/finance/approvals/{id}", Needed(Permission::ReadAccounts), || get(pages::approvals::one)),
     form("/finance/approvals/{id}/approve", Needed(Permission::ApproveActs), || post(pages::approvals::approve)),
     form("/finance/approvals/{id}/reject", Needed(Permission::ApproveActs), || post(pages::approvals::reject)),

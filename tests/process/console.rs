@@ -6,6 +6,7 @@ mod kept;
 mod office;
 mod provided;
 mod strict;
+mod whole;
 
 use std::collections::BTreeSet;
 use std::path::Path;

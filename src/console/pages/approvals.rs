@@ -11,6 +11,7 @@ use super::invoices::change_of;
 use super::organizations::path_of;
 use super::you::Done;
 use crate::Console;
+use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
 use crate::fields::{FieldError, FieldReader, Fields};
 use crate::locale::Locale;
@@ -24,6 +25,7 @@ use domain::account::{Currency, Mode};
 use domain::approval::GuardedAct;
 use domain::command::{Action, LimitChange, TemporaryChange, Until};
 use domain::money::DecimalAmount;
+use domain::time::UnixMillis;
 use service::error::{Error, Kind};
 
 /// How many rows a page has.
@@ -56,6 +58,8 @@ struct Approvals {
     states: Vec<(&'static str, String, bool)>,
     rows: Vec<Row>,
     next: String,
+    /// The address of the file.
+    file: String,
 }
 
 /// An act that was asked for, in a row.
@@ -104,9 +108,14 @@ struct Remark {
 }
 
 impl PageQuery {
-    fn address(&self) -> String {
+    fn address(&self, path: &str) -> String {
         let query = serde_urlencoded::to_string(self).unwrap_or_default();
-        if query.is_empty() { APPROVALS.to_owned() } else { format!("{APPROVALS}?{query}") }
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    fn filter(&self) -> ApprovalFilter {
+        let account = Some(self.account.trim().to_owned()).filter(|account| !account.is_empty());
+        ApprovalFilter { is_waiting: self.state != "all", account, scope: None }
     }
 
     /// Whether anything is left out.
@@ -118,11 +127,7 @@ impl PageQuery {
 impl Row {
     fn new(locale: &Locale, approval: &Approval) -> Self {
         let (state, colour) = state(approval.state);
-        // An adjustment goes up or down.
-        let amount = match approval.action() {
-            Ok(Action::Adjust { amount }) => Some(amount),
-            _ => approval.amount,
-        };
+        let amount = amount(approval);
         Self {
             href: path_to(approval.id),
             number: approval.id.to_string(),
@@ -195,19 +200,70 @@ fn who(locale: &Locale, party: &Party) -> String {
 /// Shows the list.
 pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let (context, locale) = (visitor.context(), &visitor.locale);
-    let account = Some(wanted.account.trim().to_owned()).filter(|account| !account.is_empty());
-    let filter = ApprovalFilter { is_waiting: wanted.state != "all", account, scope: None };
+    let filter = wanted.filter();
     let listing = console.use_cases.list_approvals(&context, &filter, wanted.before.parse().ok(), ROWS);
     let found = console.use_cases.handle(&context, listing).await?;
-    let at = |state: &str, before: String| PageQuery { state: state.to_owned(), before, ..wanted.clone() }.address();
+    let at = |state: &str, before: String| PageQuery { state: state.to_owned(), before, ..wanted.clone() }.address(APPROVALS);
     let states = [("approvals-waiting", ""), ("approvals-all", "all")];
     render(&Approvals {
         page: Page::new(&visitor, APPROVALS, locale.text("approvals")),
         states: states.map(|(name, state)| (name, at(state, String::new()), state == wanted.state)).into(),
         rows: found.approvals.iter().map(|approval| Row::new(locale, approval)).collect(),
         next: found.next.map(|before| at(&wanted.state, before.to_string())).unwrap_or_default(),
+        file: Wanted { before: String::new(), ..wanted.clone() }.address(&format!("{APPROVALS}.csv")),
         wanted,
     })
+}
+
+/// Sends the list as CSV, for machines.
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+    let header = [
+        "number",
+        "act",
+        "account",
+        "currency",
+        "amount",
+        "state",
+        "request_id",
+        "asked_by",
+        "asked_for",
+        "asked_at",
+        "reason",
+        "ends_at",
+        "decided_by",
+        "decided_at",
+        "decided_reason",
+        "failure",
+    ];
+    csv_list(&console, &visitor, "approvals.csv", &header, move |console, visitor, before| {
+        let filter = wanted.filter();
+        async move {
+            let (context, use_cases) = (visitor.context(), &console.use_cases);
+            let found = use_cases.handle(&context, use_cases.list_approvals(&context, &filter, before, ROWS_AT_ONCE)).await?;
+            Ok((found.approvals.into_iter().map(|approval| record(&visitor.locale, approval)).collect(), found.next))
+        }
+    })
+    .await
+}
+
+fn record(locale: &Locale, approval: Approval) -> Vec<String> {
+    let instant = |at: UnixMillis| if at.is_some() { locale.machine(at) } else { String::new() };
+    let amount = amount(&approval).map(|amount| amount.to_string()).unwrap_or_default();
+    let (number, act, state) = (approval.id.to_string(), approval.act.name().to_owned(), approval.state.name().to_owned());
+    let (currency, ends_at) = (approval.currency.code().to_owned(), instant(approval.ends_at));
+    let Approval { account, request_id, asked, decided, failure, .. } = approval;
+    let (asked_at, decided_at) = (instant(asked.at), instant(decided.at));
+    let said = [number, act, account, currency, amount, state, request_id, asked.name, asked.on_behalf_of, asked_at, asked.reason];
+    said.into_iter().chain([ends_at, decided.name, decided_at, decided.reason, failure]).collect()
+}
+
+/// How much of it; `None`: all that there is.
+fn amount(approval: &Approval) -> Option<DecimalAmount> {
+    match approval.action() {
+        // An adjustment goes up or down.
+        Ok(Action::Adjust { amount }) => Some(amount),
+        _ => approval.amount,
+    }
 }
 
 /// Shows one.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::organizations::path_of;
 use crate::Console;
-use crate::downloads::csv_file;
+use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::navigation::AUDIT;
@@ -18,9 +18,8 @@ use billing::audit::{AuditRecord, Outcome};
 use domain::time::UnixMillis;
 use jiff::civil::Date;
 
-/// How many rows a page has, and a file at most.
+/// How many rows a page has.
 const ROWS: usize = 50;
-const MOST_IN_FILE: usize = 10_000;
 
 /// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -162,17 +161,6 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
 
 /// Sends the list as CSV, for machines.
 pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
-    let (context, filter) = (visitor.context(), wanted.filter(&console));
-    let (mut records, mut after) = (Vec::new(), None);
-    loop {
-        let listing = console.use_cases.list_audit_records(&context, &filter, after, 500);
-        let page = console.use_cases.handle(&context, listing).await?;
-        records.extend(page.records);
-        after = page.next;
-        if after.is_none() || records.len() >= MOST_IN_FILE {
-            break;
-        }
-    }
     let header = [
         "at",
         "chain",
@@ -188,24 +176,33 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         "content",
         "personal",
     ];
-    let rows = records.into_iter().map(|record| {
-        let act = record.act;
-        let json = |map| serde_json::Value::Object(map).to_string();
-        vec![
-            visitor.locale.machine(act.at),
-            record.chain.to_string(),
-            record.place.to_string(),
-            act.actor,
-            act.on_behalf_of,
-            act.action,
-            act.account,
-            act.outcome.name().to_owned(),
-            act.request_id,
-            act.origin.protocol,
-            act.origin.address,
-            json(act.content),
-            json(act.personal),
-        ]
-    });
-    Ok(csv_file("audit.csv", &header, rows))
+    csv_list(&console, &visitor, "audit.csv", &header, move |console, visitor, after| {
+        let filter = wanted.filter(&console);
+        async move {
+            let (context, use_cases) = (visitor.context(), &console.use_cases);
+            let page = use_cases.handle(&context, use_cases.list_audit_records(&context, &filter, after, ROWS_AT_ONCE)).await?;
+            Ok((page.records.into_iter().map(|found| record(&visitor.locale, found)).collect(), page.next))
+        }
+    })
+    .await
+}
+
+fn record(locale: &Locale, found: AuditRecord) -> Vec<String> {
+    let act = found.act;
+    let json = |map| serde_json::Value::Object(map).to_string();
+    vec![
+        locale.machine(act.at),
+        found.chain.to_string(),
+        found.place.to_string(),
+        act.actor,
+        act.on_behalf_of,
+        act.action,
+        act.account,
+        act.outcome.name().to_owned(),
+        act.request_id,
+        act.origin.protocol,
+        act.origin.address,
+        json(act.content),
+        json(act.personal),
+    ]
 }

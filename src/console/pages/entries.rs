@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::organizations::path_of;
 use crate::Console;
-use crate::downloads::csv_file;
+use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::navigation::ORGANIZATIONS;
@@ -20,9 +20,8 @@ use access::Permission;
 use ledger::{EntryFilter, EntryPosition};
 use service::credit::Unit;
 
-/// How many rows a page has, and a file at most.
+/// How many rows a page has.
 const ROWS: usize = 50;
-const MOST_IN_FILE: usize = 10_000;
 
 /// Whether a kind belongs to a group.
 type KindPredicate = fn(EntryKind) -> bool;
@@ -172,20 +171,19 @@ pub async fn download(
     Path(id): Path<String>,
     Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Failure> {
-    let (context, use_cases, filter) = (visitor.context(), &console.use_cases, wanted.filter(&console));
-    let (mut rows, mut before) = (Vec::new(), None);
-    loop {
-        let found = use_cases.handle(&context, use_cases.list_entries(&context, &id, &filter, before, 500)).await?;
-        let unit = Unit::of(&found.account);
-        rows.extend(found.page.entries.into_iter().map(|(_, entry)| record(&visitor.locale, unit, entry)));
-        before = found.page.next_before;
-        if before.is_none() || rows.len() >= MOST_IN_FILE {
-            break;
-        }
-    }
     let header =
         ["time", "kind", "request_id", "item", "description", "net", "amount", "currency", "balance", "unbilled", "actor", "reason"];
-    Ok(csv_file("transactions.csv", &header, rows.into_iter()))
+    csv_list(&console, &visitor, "transactions.csv", &header, move |console, visitor, before| {
+        let (id, filter) = (id.clone(), wanted.filter(&console));
+        async move {
+            let (context, use_cases) = (visitor.context(), &console.use_cases);
+            let found = use_cases.handle(&context, use_cases.list_entries(&context, &id, &filter, before, ROWS_AT_ONCE)).await?;
+            let unit = Unit::of(&found.account);
+            let rows = found.page.entries.into_iter().map(|(_, entry)| record(&visitor.locale, unit, entry));
+            Ok((rows.collect(), found.page.next_before))
+        }
+    })
+    .await
 }
 
 fn record(locale: &Locale, unit: Unit, entry: Entry) -> Vec<String> {

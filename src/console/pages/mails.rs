@@ -11,7 +11,7 @@ use super::invoices::change_of;
 use super::organizations::path_of;
 use super::you::Done;
 use crate::Console;
-use crate::downloads::csv_file;
+use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
 use crate::fields::{FieldError, FieldReader, Fields};
 use crate::locale::Locale;
@@ -25,9 +25,8 @@ use billing::sending::{Mail, MailKind, MailState};
 use domain::time::UnixMillis;
 use service::sending::MailQuery;
 
-/// How many rows a page has, and a file at most.
+/// How many rows a page has.
 const ROWS: usize = 50;
-const MOST_IN_FILE: usize = 10_000;
 
 /// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -213,36 +212,23 @@ async fn stopped(console: &Console, visitor: &Visitor) -> &'static str {
 
 /// Sends the list as CSV, for machines.
 pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
-    let (context, mut mails, mut after) = (visitor.context(), Vec::new(), None);
-    loop {
-        let listing = console.use_cases.mails(&context, wanted.query(), after.as_ref(), 500);
-        let (page, next) = console.use_cases.handle(&context, listing).await?;
-        mails.extend(page);
-        after = next;
-        if after.is_none() || mails.len() >= MOST_IN_FILE {
-            break;
-        }
-    }
     let header = ["id", "kind", "number", "account", "recipient", "state", "attempts", "created_at", "changed_at", "sent_at", "detail"];
-    let instant = |at: UnixMillis| if at.is_some() { visitor.locale.machine(at) } else { String::new() };
-    let rows = mails.into_iter().map(|mail| {
-        let (created, changed, sent) = (instant(mail.created_at), instant(mail.changed_at), instant(mail.sent_at));
-        let (kind, state) = (mail.kind.name().to_owned(), mail.state.name().to_owned());
-        vec![
-            mail.id,
-            kind,
-            mail.number,
-            mail.account,
-            mail.recipient,
-            state,
-            mail.attempts.to_string(),
-            created,
-            changed,
-            sent,
-            mail.detail,
-        ]
-    });
-    Ok(csv_file("mails.csv", &header, rows))
+    csv_list(&console, &visitor, "mails.csv", &header, move |console, visitor, after| {
+        let query = wanted.query();
+        async move {
+            let (context, use_cases) = (visitor.context(), &console.use_cases);
+            let (mails, next) = use_cases.handle(&context, use_cases.mails(&context, query, after.as_ref(), ROWS_AT_ONCE)).await?;
+            Ok((mails.into_iter().map(|mail| record(&visitor.locale, mail)).collect(), next))
+        }
+    })
+    .await
+}
+
+fn record(locale: &Locale, mail: Mail) -> Vec<String> {
+    let instant = |at: UnixMillis| if at.is_some() { locale.machine(at) } else { String::new() };
+    let (created, changed, sent) = (instant(mail.created_at), instant(mail.changed_at), instant(mail.sent_at));
+    let (kind, state, attempts) = (mail.kind.name().to_owned(), mail.state.name().to_owned(), mail.attempts.to_string());
+    vec![mail.id, kind, mail.number, mail.account, mail.recipient, state, attempts, created, changed, sent, mail.detail]
 }
 
 /// Shows a mail.

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::invoices::change_of;
 use super::organizations::path_of;
 use crate::Console;
-use crate::downloads::csv_file;
+use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
 use crate::fields::{FieldError, FieldReader, Fields};
 use crate::locale::Locale;
@@ -22,9 +22,8 @@ use domain::time::UnixMillis;
 use service::error::Error;
 use service::notes::LONGEST_NOTE;
 
-/// How many a page has. A file has all: an account may have no more.
+/// How many a page has.
 const ROWS: usize = 50;
-const ALL: usize = 1_000;
 
 /// The query string of the page: where the list begins, and what was done.
 #[derive(Debug, Default, Deserialize)]
@@ -158,8 +157,14 @@ pub async fn remove(State(console): State<Console>, visitor: Visitor, Path(id): 
 
 /// Sends them as CSV.
 pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
-    let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let (notes, _) = use_cases.handle(&context, use_cases.list_notes(&context, &id, None, ALL)).await?;
-    let row = |note: Note| vec![visitor.locale.machine(note.added_at), note.actor, note.on_behalf_of, note.text, note.id];
-    Ok(csv_file("notes.csv", &["added_at", "actor", "on_behalf_of", "text", "id"], notes.into_iter().map(row)))
+    csv_list(&console, &visitor, "notes.csv", &["added_at", "actor", "on_behalf_of", "text", "id"], move |console, visitor, after| {
+        let id = id.clone();
+        async move {
+            let (context, use_cases) = (visitor.context(), &console.use_cases);
+            let (notes, next) = use_cases.handle(&context, use_cases.list_notes(&context, &id, after.as_ref(), ROWS_AT_ONCE)).await?;
+            let row = |note: Note| vec![visitor.locale.machine(note.added_at), note.actor, note.on_behalf_of, note.text, note.id];
+            Ok((notes.into_iter().map(row).collect(), next))
+        }
+    })
+    .await
 }

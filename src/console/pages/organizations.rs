@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::wallet::{mode_key, status_key};
 use crate::Console;
-use crate::downloads::csv_file;
+use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::navigation::ORGANIZATIONS;
@@ -22,9 +22,8 @@ use service::credit::Credit;
 use service::error::Error;
 use service::search::{AccountSearch, Cursor, SearchMethod};
 
-/// How many rows a page has, and a file at most.
+/// How many rows a page has.
 const ROWS: usize = 50;
-const MOST_IN_FILE: usize = 10_000;
 
 /// How many accounts are read to fill a page: those that no longer match are left out.
 const LOOKED_AT: usize = 2_000;
@@ -297,26 +296,25 @@ pub fn path_of(id: &str) -> String {
 
 /// Sends the list as CSV, for machines: amounts with a point, instants in UTC.
 pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
-    let (mut accounts, mut after) = (Vec::new(), None);
-    loop {
-        let found = find(&console, &visitor, &wanted, after, 500).await?;
-        accounts.extend(found.accounts);
-        after = found.next;
-        if after.is_none() || accounts.len() >= MOST_IN_FILE {
-            break;
-        }
-    }
     let header = ["id", "name", "mode", "status", "currency", "balance", "credit_limit", "limit_expires_at", "usable", "unbilled", "due"];
-    let rows = accounts.into_iter().map(|listed| {
-        let credit = Credit::at(&listed.account, listed.now);
-        let amount = |units| credit.unit.amount(units);
-        let ends = credit.limit_expires_at.map(|at| visitor.locale.machine(at)).unwrap_or_default();
-        let (mode, status) = (mode_key(credit.mode).to_owned(), status_key(credit.status).to_owned());
-        let (currency, balance, limit) = (credit.unit.currency.code().to_owned(), amount(credit.balance), amount(credit.limit));
-        let (usable, unbilled, due) = (amount(credit.usable), amount(credit.unbilled), amount(credit.amount_due));
-        vec![listed.id, listed.profile.name, mode, status, currency, balance, limit, ends, usable, unbilled, due]
-    });
-    Ok(csv_file("organizations.csv", &header, rows))
+    csv_list(&console, &visitor, "organizations.csv", &header, move |console, visitor, after| {
+        let wanted = wanted.clone();
+        async move {
+            let found = find(&console, &visitor, &wanted, after, ROWS_AT_ONCE).await?;
+            Ok((found.accounts.into_iter().map(|listed| record(&visitor.locale, listed)).collect(), found.next))
+        }
+    })
+    .await
+}
+
+fn record(locale: &Locale, listed: ListedAccount) -> Vec<String> {
+    let credit = Credit::at(&listed.account, listed.now);
+    let amount = |units| credit.unit.amount(units);
+    let ends = credit.limit_expires_at.map(|at| locale.machine(at)).unwrap_or_default();
+    let (mode, status) = (mode_key(credit.mode).to_owned(), status_key(credit.status).to_owned());
+    let (currency, balance, limit) = (credit.unit.currency.code().to_owned(), amount(credit.balance), amount(credit.limit));
+    let (usable, unbilled, due) = (amount(credit.usable), amount(credit.unbilled), amount(credit.amount_due));
+    vec![listed.id, listed.profile.name, mode, status, currency, balance, limit, ends, usable, unbilled, due]
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use super::months::{first_of, months};
 use super::organizations::path_of;
 use super::you::Done;
 use crate::Console;
-use crate::downloads::{csv_file, framed, kept};
+use crate::downloads::{ROWS_AT_ONCE, csv_list, framed, kept};
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::navigation::PAYMENTS;
@@ -26,9 +26,8 @@ use domain::time::UnixMillis;
 use service::papers::{Form, Paper};
 use service::payments::PaymentPage;
 
-/// How many rows a page has, and a file at most.
+/// How many rows a page has.
 const ROWS: usize = 50;
-const MOST_IN_FILE: usize = 10_000;
 
 /// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -252,15 +251,6 @@ pub async fn receipt(
 
 /// Sends the list as CSV, for machines.
 pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
-    let (mut payments, mut after) = (Vec::new(), None);
-    loop {
-        let page = find(&console, &visitor, &wanted, after, 500).await?;
-        payments.extend(page.payments);
-        after = page.next;
-        if after.is_none() || payments.len() >= MOST_IN_FILE {
-            break;
-        }
-    }
     let header = [
         "account",
         "id",
@@ -276,14 +266,22 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         "reference",
         "remark",
     ];
-    let rows = payments.into_iter().map(|of| {
-        let amount = |units| format_units(units, of.decimals, of.minor_digits);
-        let kind = if of.kind == EntryKind::PaymentRecorded { "payment" } else { "top_up" };
-        let (received, recorded) = (visitor.locale.machine(of.received_at), visitor.locale.machine(of.accepted_at));
-        let (paid, allocated, reversed, rest) = (amount(of.amount), amount(of.allocated), amount(of.reversed), amount(of.unallocated()));
-        let details = of.details;
-        let named = [of.account, of.request_id, kind.to_owned(), received, recorded, of.currency];
-        named.into_iter().chain([paid, allocated, reversed, rest, details.method, details.reference, details.remark]).collect()
-    });
-    Ok(csv_file("payments.csv", &header, rows))
+    csv_list(&console, &visitor, "payments.csv", &header, move |console, visitor, after| {
+        let wanted = wanted.clone();
+        async move {
+            let found = find(&console, &visitor, &wanted, after, ROWS_AT_ONCE).await?;
+            Ok((found.payments.into_iter().map(|of| record(&visitor.locale, of)).collect(), found.next))
+        }
+    })
+    .await
+}
+
+fn record(locale: &Locale, of: Payment) -> Vec<String> {
+    let amount = |units| format_units(units, of.decimals, of.minor_digits);
+    let kind = if of.kind == EntryKind::PaymentRecorded { "payment" } else { "top_up" };
+    let (received, recorded) = (locale.machine(of.received_at), locale.machine(of.accepted_at));
+    let (paid, allocated, reversed, rest) = (amount(of.amount), amount(of.allocated), amount(of.reversed), amount(of.unallocated()));
+    let details = of.details;
+    let named = [of.account, of.request_id, kind.to_owned(), received, recorded, of.currency];
+    named.into_iter().chain([paid, allocated, reversed, rest, details.method, details.reference, details.remark]).collect()
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::organizations::path_of;
 use crate::Console;
-use crate::downloads::csv_file;
+use crate::downloads::csv_list;
 use crate::failure::Failure;
 use crate::locale::Locale;
 use crate::navigation::RECEIVABLES;
@@ -92,21 +92,25 @@ fn overdue(of: &AccountReceivables) -> Units {
     of.buckets.iter().skip(1).sum()
 }
 
-async fn read(console: &Console, visitor: &Visitor) -> Result<ReceivablesPage, Failure> {
+/// What organizations behind one owe, in the order of their ids.
+async fn read(console: &Console, visitor: &Visitor, after: Option<&str>, count: usize) -> Result<ReceivablesPage, Failure> {
     let context = visitor.context();
-    let mut page = console.use_cases.handle(&context, console.use_cases.list_receivables(&context, None, None, MOST)).await?;
-    // By currency, what is overdue first.
-    page.receivables.sort_by(|one, other| {
+    Ok(console.use_cases.handle(&context, console.use_cases.list_receivables(&context, None, after, count)).await?)
+}
+
+/// By currency, what is overdue first.
+fn sort(receivables: &mut [AccountReceivables]) {
+    receivables.sort_by(|one, other| {
         let key = |of: &AccountReceivables| (of.currency.clone(), std::cmp::Reverse((overdue(of), of.total())));
         key(one).cmp(&key(other)).then_with(|| one.account.cmp(&other.account))
     });
-    Ok(page)
 }
 
 /// Shows the page.
 pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let now = console.use_cases.clock().now();
-    let ReceivablesPage { receivables, next_after, position } = read(&console, &visitor).await?;
+    let ReceivablesPage { mut receivables, next_after, position } = read(&console, &visitor, None, MOST).await?;
+    sort(&mut receivables);
     let locale = &visitor.locale;
     let totals: Vec<_> = totals(locale, &receivables).into_iter().collect();
     let currencies = totals.iter().map(|(currency, _)| currency.clone()).collect();
@@ -166,9 +170,8 @@ impl Row {
     }
 }
 
-/// Sends the list as CSV, for machines.
+/// Sends the list as CSV, for machines: in the order of the page, or of ids if there are more than it shows.
 pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
-    let page = read(&console, &visitor).await?;
     let header = [
         "account",
         "name",
@@ -182,12 +185,23 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         "not_invoiced",
         "unallocated",
     ];
-    let is_shown = |of: &&AccountReceivables| wanted.currency.is_empty() || of.currency == wanted.currency;
-    let rows = page.receivables.iter().filter(is_shown).map(|of| {
-        let amounts = columns(of).map(|units| format_units(units, of.decimals, of.minor_digits));
-        [of.account.clone(), of.name.clone(), of.currency.clone()].into_iter().chain(amounts).collect()
-    });
-    Ok(csv_file("receivables.csv", &header, rows))
+    csv_list(&console, &visitor, "receivables.csv", &header, move |console, visitor, after: Option<String>| {
+        let currency = wanted.currency.clone();
+        async move {
+            let ReceivablesPage { mut receivables, next_after, .. } = read(&console, &visitor, after.as_deref(), MOST).await?;
+            if after.is_none() && next_after.is_none() {
+                sort(&mut receivables);
+            }
+            let is_shown = |of: &&AccountReceivables| currency.is_empty() || of.currency == currency;
+            Ok((receivables.iter().filter(is_shown).map(record).collect(), next_after))
+        }
+    })
+    .await
+}
+
+fn record(of: &AccountReceivables) -> Vec<String> {
+    let amounts = columns(of).map(|units| format_units(units, of.decimals, of.minor_digits));
+    [of.account.clone(), of.name.clone(), of.currency.clone()].into_iter().chain(amounts).collect()
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ test("an act above its figure leads to where it waits, and who asked can only ta
   await looked(page, "approval-rejected");
 });
 
-test("what waits stands on the overview, and another person approves it", { user: "bob", at: "guarded" }, async (page) => {
+test("what waits stands on the overview, and another person approves it", { user: "bob", at: "guarded" }, async (page, context) => {
   await page.goto("/overview");
   await page.getByRole("link", { name: "Acts that wait for a second person" }).waitFor();
   await looked(page, "overview-approvals");
@@ -56,6 +56,11 @@ test("what waits stands on the overview, and another person approves it", { user
   await looked(page, "approval-done");
   await page.goto("/finance/organizations/acme/transactions");
   await page.getByText("goodwill").first().waitFor();
+  await page.goto("/finance/approvals?state=all");
+  const file = await page.getByRole("link", { name: "Download CSV" }).getAttribute("href");
+  const lines = (await (await context.request.get(file)).text()).trim().split("\r\n");
+  equal(lines[0], "number,act,account,currency,amount,state,request_id,asked_by,asked_for,asked_at,reason,ends_at,decided_by,decided_at,decided_reason,failure");
+  ok(lines.some((line) => /,adjust,acme,EUR,250\.50?,done,goodwill,teller,/.test(line)), lines.join("\n"));
 });
 
 test("an act is rejected for a reason, and listed as such", { user: "bob", at: "guarded" }, async (page) => {

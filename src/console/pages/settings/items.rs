@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Form, Tab, change, tabs_of_service, taken};
 use crate::Console;
-use crate::downloads::csv_file;
+use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
 use crate::fields::{FieldReader, Fields};
 use crate::navigation::ITEMS;
@@ -18,9 +18,8 @@ use billing::document::LANGUAGES;
 use billing::issuer::MAIN;
 use billing::items::ItemName;
 
-/// How many rows a page has, and a file at most.
+/// How many rows a page has.
 const ROWS: usize = 50;
-const MOST_IN_FILE: usize = 10_000;
 
 /// The longest code of an item, and the longest name.
 const LONGEST_ITEM: usize = 64;
@@ -95,10 +94,12 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &PageQuery, form: Fo
 
 /// Sends the names as CSV.
 pub async fn download(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
-    let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let (names, _) = use_cases.handle(&context, use_cases.list_items(&context, MAIN, None, MOST_IN_FILE)).await?;
-    let rows = names.into_iter().map(|ItemName { item, language, name }| vec![item, language, name]);
-    Ok(csv_file("items.csv", &["item", "language", "name"], rows))
+    csv_list(&console, &visitor, "items.csv", &["item", "language", "name"], |console, visitor, after| async move {
+        let (context, use_cases) = (visitor.context(), &console.use_cases);
+        let (names, next) = use_cases.handle(&context, use_cases.list_items(&context, MAIN, after.as_ref(), ROWS_AT_ONCE)).await?;
+        Ok((names.into_iter().map(|ItemName { item, language, name }| vec![item, language, name]).collect(), next))
+    })
+    .await
 }
 
 /// Handles the submitted form: sets the name of an item, or removes it.

@@ -9,9 +9,10 @@ use serde::{Deserialize, Serialize};
 use super::grants::{self, Role};
 use super::{Form, Tab, change, tabs_of_access, taken};
 use crate::Console;
-use crate::downloads::csv_file;
+use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
 use crate::fields::{FieldReader, Fields};
+use crate::locale::Locale;
 use crate::navigation::{KEYS, USERS};
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
@@ -22,9 +23,8 @@ use domain::time::UnixMillis;
 use platform::clock::system_now;
 use service::callers::{Caller, MadeKey, NewCaller};
 
-/// How many rows a page has, and a file at most.
+/// How many rows a page has.
 const ROWS: usize = 50;
-const MOST_IN_FILE: usize = 10_000;
 
 /// The query string of the page.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -154,17 +154,21 @@ async fn page(console: &Console, visitor: &Visitor, wanted: &PageQuery, form: Fo
 
 /// Sends who may call as CSV.
 pub async fn download(State(console): State<Console>, visitor: Visitor) -> Result<Response, Failure> {
-    let (context, use_cases) = (visitor.context(), &console.use_cases);
-    let listed = use_cases.handle(&context, use_cases.list_callers(&context, None, MOST_IN_FILE)).await?;
-    let machine = |at: UnixMillis| at.known().map_or_else(String::new, |at| visitor.locale.machine(at));
-    let rows = listed.callers.into_iter().map(|Caller { stored, grant }| {
-        let (roles, accounts, kind) = (grant.roles.join(" "), grants::accounts([&grant]), stored.kind.name().to_owned());
-        let [created_at, expires_at, revoked_at, last_used_at] =
-            [stored.created_at, stored.expires_at, stored.revoked_at, stored.last_used_at].map(machine);
-        vec![stored.name, kind, roles, accounts, created_at, expires_at, revoked_at, last_used_at]
-    });
     let header = ["name", "kind", "roles", "accounts", "created_at", "expires_at", "revoked_at", "last_used_at"];
-    Ok(csv_file("callers.csv", &header, rows))
+    csv_list(&console, &visitor, "callers.csv", &header, |console, visitor, after| async move {
+        let (context, use_cases) = (visitor.context(), &console.use_cases);
+        let listed = use_cases.handle(&context, use_cases.list_callers(&context, after.as_ref(), ROWS_AT_ONCE)).await?;
+        Ok((listed.callers.into_iter().map(|caller| record(&visitor.locale, caller)).collect(), listed.next))
+    })
+    .await
+}
+
+fn record(locale: &Locale, Caller { stored, grant }: Caller) -> Vec<String> {
+    let machine = |at: UnixMillis| at.known().map_or_else(String::new, |at| locale.machine(at));
+    let (roles, accounts, kind) = (grant.roles.join(" "), grants::accounts([&grant]), stored.kind.name().to_owned());
+    let [created_at, expires_at, revoked_at, last_used_at] =
+        [stored.created_at, stored.expires_at, stored.revoked_at, stored.last_used_at].map(machine);
+    vec![stored.name, kind, roles, accounts, created_at, expires_at, revoked_at, last_used_at]
 }
 
 /// Creates a key, which is shown once, or admits a certificate.
