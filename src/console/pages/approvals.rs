@@ -210,13 +210,13 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
         states: states.map(|(name, state)| (name, at(state, String::new()), state == wanted.state)).into(),
         rows: found.approvals.iter().map(|approval| Row::new(locale, approval)).collect(),
         next: found.next.map(|before| at(&wanted.state, before.to_string())).unwrap_or_default(),
-        file: Wanted { before: String::new(), ..wanted.clone() }.address(&format!("{APPROVALS}.csv")),
+        file: PageQuery { before: String::new(), ..wanted.clone() }.address(&format!("{APPROVALS}.csv")),
         wanted,
     })
 }
 
 /// Sends the list as CSV, for machines.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<Wanted>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let header = [
         "number",
         "act",

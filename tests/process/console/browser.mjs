@@ -72,6 +72,7 @@ async function context({ user, at = "main", ...options }) {
 /** Signs a user in by its link, which works once; all tests of the user share the session. */
 async function signIn(user, at) {
   const made = await browser.newContext({ baseURL: stage.urls[at], locale: "en-GB" });
+  made.setDefaultTimeout(60_000);
   const page = await made.newPage();
   await page.goto(stage.links[at][user]);
   await page.getByRole("button", { name: "Sign in by this link" }).click();

@@ -1,4 +1,4 @@
-import { becomes, test, equal, looked, ok, stage } from "./browser.mjs";
+import { test, equal, looked, ok, stage } from "./browser.mjs";
 
 const path = "/finance/conversions";
 const pills = async (page) => (await page.locator("tbody .pill").allInnerTexts()).toSorted();
@@ -49,37 +49,6 @@ test("many are chosen by their names, stopped and gone on with, without JavaScri
   for (let tries = 0; tries < 50 && !(await page.getByText("Done", { exact: true }).count()); tries++) await page.reload();
   await page.getByText("Converted: 1").waitFor();
   equal((await page.goto(`${path}/another`)).status(), 404);
-});
-
-test("many are stopped while they are looked at, and gone on with, by clicks", { user: "boss", at: "quiet" }, async (page) => {
-  await page.goto(path);
-  // For each, the billing store is asked for a suggestion: that takes far longer than the clicks, however fast the machine is. It is never
-  // waited for.
-  const many = 10_000;
-  const list = Array.from({ length: many }, () => "bulk-2").join("\n");
-  await page.getByLabel("Or a file").setInputFiles({ name: "list.txt", mimeType: "text/plain", buffer: Buffer.from(list) });
-  await page.getByLabel("The suggested limit of each").check();
-  await page.getByLabel("Reason").fill("a long list");
-  await page.getByRole("button", { name: "Look first" }).click();
-  const bar = page.getByRole("progressbar", { name: "Progress" });
-  const stopped = async () => {
-    await page.getByRole("button", { name: "Stop", exact: true }).click();
-    await becomes(async () => {
-      await page.reload();
-      return page.getByText("Stopped", { exact: true }).count();
-    }, 1);
-    return Number(await bar.getAttribute("value"));
-  };
-  const before = await stopped();
-  ok(before < many, `${before} were looked at before it was stopped`);
-  await looked(page, "bulk-stopped");
-  await page.reload();
-  equal(Number(await bar.getAttribute("value")), before, "it stays so");
-  await page.getByRole("button", { name: "Go on" }).click();
-  await page.getByText("Looking", { exact: true }).waitFor();
-  await becomes(async () => Number(await bar.getAttribute("value")) > before, true);
-  const after = await stopped();
-  ok(before < after && after < many, `it went on behind ${before}, and was stopped again at ${after}`);
 });
 
 test("who may not convert converts not many either", { user: "reader", at: "office" }, async (page, context) => {
