@@ -21,5 +21,6 @@ import "./templates.mjs";
 import "./approvals.mjs";
 import "./access.mjs";
 import "./matrix.mjs";
+import { missingStates } from "./states.mjs";
 
-await run();
+await run(missingStates);

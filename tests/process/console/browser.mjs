@@ -15,6 +15,8 @@ const AT_ONCE = 3;
 const tests = [];
 const visited = new Set();
 const states = new Map();
+/** The names by which pages were looked at. */
+export const looks = new Set();
 let browser;
 
 /** A test. `options` are a context's; `user` says who has signed in, `at` on which of the consoles. */
@@ -54,8 +56,7 @@ export async function recorded(page, action, text) {
 /** A context, in which a user has signed in if one is named. */
 async function context({ user, at = "main", ...options }) {
   const own = { locale: "en-GB", timezoneId: "UTC", viewport: { width: 1280, height: 860 }, baseURL: stage.urls[at], ...options };
-  if (user && !states.has(`${at} ${user}`)) states.set(`${at} ${user}`, signIn(user, at));
-  if (user) own.storageState = await states.get(`${at} ${user}`);
+  if (user) own.storageState = await signedIn(user, at);
   const made = await browser.newContext(own);
   made.setDefaultTimeout(60_000);
   made.on("request", (request) => visited.add(`${request.method()} ${new URL(request.url()).pathname}`));
@@ -67,6 +68,12 @@ async function context({ user, at = "main", ...options }) {
     };
   }
   return made;
+}
+
+/** What the browser keeps of a user who has signed in. */
+function signedIn(user, at) {
+  if (!states.has(`${at} ${user}`)) states.set(`${at} ${user}`, signIn(user, at));
+  return states.get(`${at} ${user}`);
 }
 
 /** Signs a user in by its link, which works once; all tests of the user share the session. */
@@ -97,23 +104,31 @@ export async function accessible(page) {
   ok(excess <= 0, `${page.url()} is ${excess} pixels too wide`);
 }
 
+/** Keeps a picture of a page if a folder is named. */
+export async function pictured(page, name) {
+  const folder = process.env.TOLLGATE_SCREENSHOTS;
+  if (folder) await page.screenshot({ path: `${folder}/${name}.png`, fullPage: true });
+}
+
 /** Looks at a page in light, dark and at a phone's width, and keeps pictures if a folder is named. */
 export async function looked(page, name) {
+  looks.add(name);
   for (const [scheme, width] of [["light", 1280], ["dark", 1280], ["light", 375], ["dark", 375]]) {
     await page.emulateMedia({ colorScheme: scheme, reducedMotion: "reduce" });
     await page.setViewportSize({ width, height: 860 });
     await accessible(page);
-    const folder = process.env.TOLLGATE_SCREENSHOTS;
-    if (folder) await page.screenshot({ path: `${folder}/${name}-${scheme}-${width}.png`, fullPage: true });
+    await pictured(page, `${name}-${scheme}-${width}`);
   }
   await page.emulateMedia({ colorScheme: "light" });
   await page.setViewportSize({ width: 1280, height: 860 });
 }
 
-/** Runs all tests; prints what came of them, and what was visited. */
-export async function run() {
+/** Runs all tests, and asks what they have left out; prints what came of them, and what was visited. */
+export async function run(missing) {
   const chosen = process.env.ONLY ? tests.filter(({ name }) => new RegExp(process.env.ONLY).test(name)) : tests;
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
+  // Links work for 15 minutes: on a busy machine, the last test may begin later than that.
+  for (const { options } of chosen) if (options.user) await signedIn(options.user, options.at ?? "main");
   const failed = [];
   const waiting = [...chosen];
   const worker = async () => {
@@ -137,5 +152,6 @@ export async function run() {
   };
   await Promise.all(Array.from({ length: AT_ONCE }, worker));
   await browser.close();
+  if (!process.env.ONLY) failed.push(...missing());
   console.log(JSON.stringify({ failed, count: chosen.length, visited: [...visited] }));
 }

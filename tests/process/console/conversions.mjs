@@ -1,4 +1,4 @@
-import { test, equal, looked, ok, stage } from "./browser.mjs";
+import { becomes, test, equal, looked, ok, stage } from "./browser.mjs";
 
 const path = "/finance/conversions";
 const pills = async (page) => (await page.locator("tbody .pill").allInnerTexts()).toSorted();
@@ -49,6 +49,28 @@ test("many are chosen by their names, stopped and gone on with, without JavaScri
   for (let tries = 0; tries < 50 && !(await page.getByText("Done", { exact: true }).count()); tries++) await page.reload();
   await page.getByText("Converted: 1").waitFor();
   equal((await page.goto(`${path}/another`)).status(), 404);
+});
+
+test("a long list is stopped under way, stays so, and is gone on with by a click", { user: "boss", at: "quiet" }, async (page, context) => {
+  await page.goto(path);
+  const [token, request] = await Promise.all(["token", "request"].map((name) => page.locator(`main [name=${name}]`).first().inputValue()));
+  const post = (to, form) => context.request.post(to, { form: { token, ...form }, headers: { origin: stage.urls.quiet }, maxRedirects: 0 });
+  // To look at 10,000 takes far longer than another request, however busy the machine is. A page in between might take longer.
+  const many = 10_000;
+  const list = Array.from({ length: many }, (_, number) => `nobody-${number}`).join("\n");
+  const begun = await post(path, { request, mode: "postpaid", list, "limit-kind": "keep", reason: "a long list" });
+  const href = begun.headers().location;
+  equal([begun.status(), (await post(`${href}/stop`)).status()], [303, 303]);
+  await becomes(async () => { await page.goto(href); return page.getByText("Stopped", { exact: true }).count(); }, 1);
+  const bar = page.getByRole("progressbar", { name: "Progress" });
+  const before = Number(await bar.getAttribute("value"));
+  ok(before < many, `${before} were looked at before it was stopped`);
+  await looked(page, "bulk-stopped");
+  await page.reload();
+  equal(Number(await bar.getAttribute("value")), before, "it stays so");
+  await page.getByRole("button", { name: "Go on" }).click();
+  await becomes(async () => Number(await bar.getAttribute("value")) > before, true);
+  equal((await post(`${href}/stop`)).status(), 303);
 });
 
 test("who may not convert converts not many either", { user: "reader", at: "office" }, async (page, context) => {
