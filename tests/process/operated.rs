@@ -9,6 +9,7 @@ mod installed;
 mod metrics;
 mod package;
 mod prometheus;
+mod sbom;
 mod traces;
 
 use std::path::PathBuf;

@@ -31,12 +31,15 @@ fn the_package_holds_the_binary_its_units_settings_pages_and_completions() {
         "usr/share/fish/vendor_completions.d/tollgate.fish",
         "usr/share/doc/tollgate/RUNBOOK.md",
         "usr/share/doc/tollgate/SECURITY.md",
+        "usr/share/doc/tollgate/tollgate.cdx.json",
         "usr/share/doc/tollgate/backup.sh",
         "usr/share/doc/tollgate/grafana/charging.json",
         "usr/share/doc/tollgate/prometheus/rules.yml",
     ] {
         assert!(root.join(name).is_file(), "{name}");
     }
+    let in_it = root.join("usr/share/doc/tollgate/tollgate.cdx.json");
+    assert_eq!(std::fs::read(folder.path().join("tollgate.cdx.json")).unwrap(), std::fs::read(in_it).unwrap());
     let packaged = root.join("usr/bin/tollgate");
     assert_eq!(run(Command::new(&packaged).arg("--version")), run(Command::new(binary()).arg("--version")));
     // With the settings that it installs, the service would serve from a file.
