@@ -76,6 +76,8 @@ async fn a_large_document_of_another_is_not_found_as_fast_as_one_that_is_not_the
         ("BillingService/GetInvoice", "documentId", id.as_str(), "0-999999", json!({})),
         ("BillingService/GetInvoiceFile", "number", number.as_str(), "INV-999999", json!({ "form": "INVOICE_FORM_CSV" })),
         ("BillingService/ListMails", "number", number.as_str(), "INV-999999", json!({})),
+        ("BillingService/ListDocumentLinks", "number", number.as_str(), "INV-999999", json!({})),
+        ("BillingService/CreateDocumentLink", "number", number.as_str(), "INV-999999", json!({ "requestId": "l", "operator": by })),
         ("BillingService/SendInvoice", "number", number.as_str(), "INV-999999", json!({ "requestId": "s", "again": true, "operator": by })),
         (
             "BillingService/AllocatePayment",
