@@ -16,6 +16,7 @@ use super::table::table_of;
 use super::{CommandLine, has_password};
 use crate::config::{AggregateOptions, ServeOptions};
 use access::Access;
+use platform::telemetry;
 use platform::tls::Tls;
 
 /// `tollgate config`.
@@ -50,11 +51,13 @@ pub fn run(options: &ConfigOptions, file: Option<&PathBuf>) -> anyhow::Result<Ex
             let (_, _, matches) = in_force(file, aggregate)?;
             if aggregate {
                 let options = AggregateOptions::from_arg_matches(&matches)?;
-                say_all(options.validate().err().into_iter().chain(Tls::load(&options.tls).err()))?;
+                let telemetry = telemetry::check(&options.telemetry).err();
+                say_all(options.validate().err().into_iter().chain(Tls::load(&options.tls).err()).chain(telemetry))?;
             } else {
                 let options = ServeOptions::from_arg_matches(&matches)?;
                 let access = options.network.access_file.as_deref().and_then(|path| Access::of_file(path).err());
-                say_all(options.problems().into_iter().chain(Tls::load(&options.tls).err()).chain(access))?;
+                let (tls, telemetry) = (Tls::load(&options.tls).err(), telemetry::check(&options.telemetry).err());
+                say_all(options.problems().into_iter().chain(tls).chain(access).chain(telemetry))?;
             }
             println!("The settings are sound.");
         }

@@ -37,6 +37,11 @@ pub fn start(options: &TelemetryOptions) -> anyhow::Result<Telemetry> {
     Ok(Telemetry { export: Export::start(options)? })
 }
 
+/// Refuses what [`start`] refuses.
+pub fn check(options: &TelemetryOptions) -> anyhow::Result<()> {
+    logs::check(options).and_then(|()| resource::check(options))
+}
+
 impl Telemetry {
     /// Sends the traces and metrics that are left, and writes the last lines of the log. Blocks, for [`FLUSH_LIMIT`] and a second at most.
     pub fn stop(self) {

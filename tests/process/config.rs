@@ -110,6 +110,20 @@ fn what_is_wrong_is_said_with_its_place_and_nothing_starts() {
             assert!(said(&output).contains(place), "{}", said(&output));
         }
     }
+    for (text, place) in [
+        ("otlp_endpoint = 'collector.example:4317'", "--otlp-endpoint"),
+        ("otlp_endpoint = 'http:// tollgate:hush@collector'", "--otlp-endpoint"),
+        ("log = 'info,tollgate=loud'", "--log takes a level"),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let serve = ["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "off", "--config", path];
+        for arguments in [&["config", "check", "--config", path][..], &["config", "check", "--aggregate", "--config", path], &serve] {
+            let output = config(arguments, &[]);
+            let text = said(&output);
+            assert!(!output.status.success() && text.contains(place) && !text.contains("hush"), "{arguments:?}: {text}");
+        }
+    }
     // A line is not shown: what stands there without its quotes may be a secret.
     std::fs::write(&file, "lanes = 2\nredis = redis://tollgate:hush@127.0.0.1\n").unwrap();
     for arguments in [&["config", "check", "--config", path][..], &["serve", "--config", path]] {

@@ -36,6 +36,7 @@ impl Export {
                 );
             }
         }
+        resource::check(options)?;
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("otlp")
@@ -45,11 +46,10 @@ impl Export {
         let entered = runtime.enter();
         let (resource, [of_traces, of_metrics]) = (resource::of_process(), endpoints);
         let timeout = |signal| (!resource::has_timeout(signal)).then_some(TIMEOUT);
-        let bad_url = "--otlp-endpoint takes a URL such as http://localhost:4317";
         let start = |endpoint| traces::start(options, endpoint, timeout("TRACES"), resource.clone());
-        let traces = of_traces.map(start).transpose().context(bad_url)?;
+        let traces = of_traces.map(start).transpose()?;
         let start = |endpoint| otlp::start(endpoint, timeout("METRICS"), resource.clone());
-        let metrics = of_metrics.map(start).transpose().context(bad_url)?;
+        let metrics = of_metrics.map(start).transpose()?;
         drop(entered);
         Ok(Some(Self { traces, metrics, runtime }))
     }

@@ -48,6 +48,11 @@ pub(super) fn layer(options: &TelemetryOptions) -> anyhow::Result<Box<dyn Layer<
 /// A pool opens a connection in place of one that was lost, and what cannot be opened is an error of the caller's.
 const QUIET: &str = "sqlx_core=warn";
 
+/// Refuses a filter that is none.
+pub fn check(options: &TelemetryOptions) -> anyhow::Result<()> {
+    filter_of(&options.log).map(drop)
+}
+
 fn filter_of(text: &str) -> anyhow::Result<EnvFilter> {
     EnvFilter::try_new(format!("{QUIET},{text}")).context("--log takes a level, or directives such as info,tollgate=debug")
 }

@@ -1,5 +1,6 @@
 //! What OpenTelemetry calls the resource: which process this is; and where it exports to. Its environment goes before what is said here.
 
+use anyhow::ensure;
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::Resource;
 
@@ -14,6 +15,18 @@ pub fn endpoint(options: &TelemetryOptions, signal: &str) -> Option<String> {
     }
     let own = opentelemetry(&format!("OTEL_EXPORTER_OTLP_{signal}_ENDPOINT"));
     own.or_else(|| options.otlp_endpoint.clone()).or_else(|| opentelemetry("OTEL_EXPORTER_OTLP_ENDPOINT"))
+}
+
+/// Refuses an endpoint that is none. It may have a password, and is not shown.
+pub fn check(options: &TelemetryOptions) -> anyhow::Result<()> {
+    for endpoint in ["TRACES", "METRICS"].iter().filter_map(|signal| endpoint(options, signal)) {
+        let is_sound = |url: http::Uri| url.host().is_some() && matches!(url.scheme_str(), Some("http" | "https"));
+        ensure!(
+            endpoint.parse().is_ok_and(is_sound),
+            "--otlp-endpoint (or OpenTelemetry's own variable) takes a URL such as http://localhost:4317"
+        );
+    }
+    Ok(())
 }
 
 /// Whether the environment says how long an export may take.
