@@ -1,6 +1,7 @@
 //! The users of the web console, their sessions, the links that sign in once, and their second factors: rows, and no rules.
 //!
-//! What lets somebody in (the content of a cookie, of a link) is kept as a digest. Times are those of the system.
+//! What lets somebody in (the content of a cookie, of a link) is kept as a digest. Times are those of the system. What changes who may do
+//! what is recorded in the transaction that does it, if an act is given.
 
 pub mod second_factors;
 
@@ -8,6 +9,7 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
 use super::BillingError;
+use super::audit::{self, Act, SERVICE};
 use super::store::Store;
 use crate::store::Columns;
 use domain::time::{Millis, UnixMillis};
@@ -98,10 +100,19 @@ impl UserTables {
     }
 
     /// Creates a user, and returns whether there was none of that name.
-    pub async fn create(&self, name: &str, access: &str, at: UnixMillis) -> Result<bool, BillingError> {
+    pub async fn create(&self, name: &str, access: &str, at: UnixMillis, act: Option<&Act>) -> Result<bool, BillingError> {
+        let mut transaction = self.0.begin().await?;
         let sql = "INSERT INTO users (name, access, created_at) VALUES ($1, $2, $3) ON CONFLICT (name) DO NOTHING";
         let query = sqlx::query(sql).bind(name.to_owned()).bind(access.to_owned()).bind(at.get());
-        Ok(query.execute(self.0.pool()).await?.rows_affected() > 0)
+        let is_new = query.execute(&mut *transaction).await?.rows_affected() > 0;
+        self.record(&mut transaction, act.filter(|_| is_new)).await?;
+        transaction.commit().await?;
+        Ok(is_new)
+    }
+
+    /// Records an act in the transaction that does it.
+    async fn record(&self, connection: &mut AnyConnection, act: Option<&Act>) -> Result<(), BillingError> {
+        audit::write(connection, self.0.dialect(), SERVICE, act.map(std::slice::from_ref).unwrap_or_default()).await
     }
 
     /// Finds a user.
@@ -155,24 +166,35 @@ impl UserTables {
     }
 
     /// Sets what a user may do. Sessions hold what is set from their next page on.
-    pub async fn set_access(&self, name: &str, access: &str) -> Result<(), BillingError> {
+    pub async fn set_access(&self, name: &str, access: &str, act: Option<&Act>) -> Result<(), BillingError> {
+        let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET access = $2 WHERE name = $1").bind(name.to_owned());
-        query.bind(access.to_owned()).execute(self.0.pool()).await?;
+        query.bind(access.to_owned()).execute(&mut *transaction).await?;
+        self.record(&mut transaction, act).await?;
+        transaction.commit().await?;
         Ok(())
     }
 
     /// Disables a user, or enables it again, and returns whether there is one of that name. Its sessions and links end.
-    pub async fn set_disabled(&self, name: &str, is_disabled: bool) -> Result<bool, BillingError> {
+    pub async fn set_disabled(&self, name: &str, is_disabled: bool, act: Option<&Act>) -> Result<bool, BillingError> {
         let mut transaction = self.0.begin().await?;
         let query = sqlx::query("UPDATE users SET is_disabled = $2 WHERE name = $1").bind(name.to_owned());
         let found = query.bind(i64::from(is_disabled)).execute(&mut *transaction).await?.rows_affected() > 0;
         end_all(&mut transaction, name, NO_SESSION).await?;
+        self.record(&mut transaction, act.filter(|_| found)).await?;
         transaction.commit().await?;
         Ok(found)
     }
 
     /// Stores a link with its creator, and deletes expired links.
-    pub async fn add_link(&self, digest: &str, name: &str, made: &Invited, expires_at: UnixMillis) -> Result<(), BillingError> {
+    pub async fn add_link(
+        &self,
+        digest: &str,
+        name: &str,
+        made: &Invited,
+        expires_at: UnixMillis,
+        act: Option<&Act>,
+    ) -> Result<(), BillingError> {
         let mut transaction = self.0.begin().await?;
         let connection = &mut *transaction;
         sqlx::query("DELETE FROM sign_in_links WHERE expires_at <= $1").bind(made.at.get()).execute(&mut *connection).await?;
@@ -181,6 +203,7 @@ impl UserTables {
         let query = sqlx::query("UPDATE users SET invited_at = $2, invited_by = $3, invited_for = $4 WHERE name = $1");
         let query = query.bind(name.to_owned()).bind(made.at.get()).bind(made.by.clone()).bind(made.on_behalf_of.clone());
         query.execute(&mut *connection).await?;
+        self.record(connection, act).await?;
         transaction.commit().await?;
         Ok(())
     }

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::operator::user;
 use super::output::Output;
 use super::pipe::output;
 use super::table::table_of;
@@ -67,17 +68,18 @@ pub async fn run(options: UserOptions) -> anyhow::Result<ExitCode> {
         return list(&users.list().await?, options.output);
     }
     let name = options.name.clone().context("say which user: its name is missing")?;
+    let by = user();
     match options.act {
         Act::Create => {
             ensure!(!options.roles.is_empty(), "say what {name:?} may do: --role, such as operate, finance or admin");
             let accounts = (!options.accounts.is_empty()).then(|| options.accounts.clone());
-            users.create(&name, &GrantEntry { roles: options.roles.clone(), accounts, ..GrantEntry::default() }).await?;
-            print_link(&options, &users.invite(&name).await?)?;
+            users.create(&name, &GrantEntry { roles: options.roles.clone(), accounts, ..GrantEntry::default() }, &by).await?;
+            print_link(&options, &users.invite(&name, &by).await?)?;
         }
-        Act::Link => print_link(&options, &users.invite(&name).await?)?,
-        Act::Disable => users.set_disabled(&name, true).await?,
-        Act::Enable => users.set_disabled(&name, false).await?,
-        Act::ResetSecondFactor => ensure!(users.forget_second_factor(&name, None).await?, "{name:?} has no second factor"),
+        Act::Link => print_link(&options, &users.invite(&name, &by).await?)?,
+        Act::Disable => users.set_disabled(&name, true, &by).await?,
+        Act::Enable => users.set_disabled(&name, false, &by).await?,
+        Act::ResetSecondFactor => users.reset_second_factor(&name, &by).await?,
         Act::List => {}
     }
     Ok(ExitCode::SUCCESS)

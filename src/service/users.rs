@@ -14,7 +14,9 @@ use anyhow::{bail, ensure};
 use access::file::GrantEntry;
 use access::key::{KeyDigest, secret};
 use access::{Access, Principal};
+use billing::audit::Act;
 use billing::users::{Invited, SessionAge, SignIn, StoredUser, UserTables};
+use domain::origin::Origin;
 use domain::time::{Millis, UnixMillis};
 use platform::clock::system_now;
 
@@ -142,12 +144,14 @@ impl Users {
         }
     }
 
-    /// Creates a user, who has no password yet.
-    pub async fn create(&self, name: &str, entry: &GrantEntry) -> anyhow::Result<()> {
+    /// Creates a user on the machine itself, who has no password yet.
+    pub async fn create(&self, name: &str, entry: &GrantEntry, by: &str) -> anyhow::Result<()> {
         ensure!(is_name(name), "a user's name {NAME_RULE}");
         self.access.user(name, std::slice::from_ref(entry))?;
         self.tables.ready().await?;
-        ensure!(self.tables.create(name, &serde_json::to_string(entry)?, system_now()).await?, "there is a user called {name:?} already");
+        let act = on_machine("created", name, by).with("after", serde_json::to_value(entry)?);
+        let is_new = self.tables.create(name, &serde_json::to_string(entry)?, system_now(), Some(&act)).await?;
+        ensure!(is_new, "there is a user called {name:?} already");
         Ok(())
     }
 
@@ -157,19 +161,28 @@ impl Users {
         self.tables.list(MAX_LISTED).await?.into_iter().map(understood).collect()
     }
 
-    /// Disables a user, or enables it again. Its sessions and links end.
-    pub async fn set_disabled(&self, name: &str, is_disabled: bool) -> anyhow::Result<()> {
+    /// Disables a user on the machine itself, or enables it again. Its sessions and links end.
+    pub async fn set_disabled(&self, name: &str, is_disabled: bool, by: &str) -> anyhow::Result<()> {
         self.tables.ready().await?;
-        ensure!(self.tables.set_disabled(name, is_disabled).await?, "there is no user called {name:?}");
+        let act = on_machine(if is_disabled { "disabled" } else { "enabled" }, name, by);
+        ensure!(self.tables.set_disabled(name, is_disabled, Some(&act)).await?, "there is no user called {name:?}");
         Ok(())
     }
 
-    /// Makes what a link has to hold to sign a user in, once. To be called on the machine itself.
-    pub async fn invite(&self, name: &str) -> anyhow::Result<String> {
-        self.invite_by(name, &Principal::local().name, "").await
+    /// Forgets the second factor of a user on the machine itself, and ends the user's sessions.
+    pub async fn reset_second_factor(&self, name: &str, by: &str) -> anyhow::Result<()> {
+        self.tables.ready().await?;
+        let act = on_machine("second_factor_reset", name, by);
+        ensure!(self.tables.forget_second_factor(name, "", Some(&act)).await?, "{name:?} has no second factor");
+        Ok(())
     }
 
-    async fn invite_by(&self, name: &str, by: &str, on_behalf_of: &str) -> anyhow::Result<String> {
+    /// Makes what a link has to hold to sign a user in, once, on the machine itself.
+    pub async fn invite(&self, name: &str, by: &str) -> anyhow::Result<String> {
+        self.invite_by(name, &Principal::local().name, "", Some(&on_machine("invited", name, by))).await
+    }
+
+    async fn invite_by(&self, name: &str, by: &str, on_behalf_of: &str, act: Option<&Act>) -> anyhow::Result<String> {
         self.tables.ready().await?;
         match self.tables.find(name).await? {
             None => bail!("there is no user called {name:?}"),
@@ -180,7 +193,7 @@ impl Users {
         }
         let (secret, now) = (secret()?, system_now());
         let made = Invited { at: now, by: by.to_owned(), on_behalf_of: on_behalf_of.to_owned() };
-        self.tables.add_link(&digest(&secret), name, &made, now + millis(LINK_VALIDITY)).await?;
+        self.tables.add_link(&digest(&secret), name, &made, now + millis(LINK_VALIDITY), act).await?;
         Ok(secret)
     }
 
@@ -191,11 +204,11 @@ impl Users {
             return Ok(None);
         }
         let entry = GrantEntry { roles: vec!["admin".to_owned()], ..GrantEntry::default() };
-        self.tables.create(FIRST, &serde_json::to_string(&entry)?, system_now()).await?;
+        self.tables.create(FIRST, &serde_json::to_string(&entry)?, system_now(), None).await?;
         if self.tables.find(FIRST).await?.is_none_or(|first| first.is_disabled || !first.issuer.is_empty()) {
             return Ok(None);
         }
-        self.invite(FIRST).await.map(Some)
+        self.invite_by(FIRST, &Principal::local().name, "", None).await.map(Some)
     }
 
     /// The user whom a link would sign in.
@@ -290,6 +303,12 @@ impl Users {
     pub async fn sign_out_everywhere(&self, name: &str) -> anyhow::Result<()> {
         Ok(self.tables.end_sessions(name).await?)
     }
+}
+
+/// What somebody does with a user on the machine itself.
+fn on_machine(what: &str, name: &str, by: &str) -> Act {
+    let (at, actor, action, origin) = (system_now(), by.to_owned(), format!("user.{what}"), Origin::local());
+    Act { at, actor, action, origin, ..Act::default() }.with("name", name)
 }
 
 fn is_name(name: &str) -> bool {

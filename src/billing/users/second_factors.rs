@@ -2,7 +2,7 @@
 
 use sqlx::Row;
 
-use super::{BillingError, SignIn, UserTables, end_all};
+use super::{Act, BillingError, SignIn, UserTables, end_all};
 use domain::time::Millis;
 use domain::time::UnixMillis;
 
@@ -94,7 +94,7 @@ impl UserTables {
     }
 
     /// Forgets the second factor of a user, and returns whether one was confirmed. Sessions and links of the user end, but for one session.
-    pub async fn forget_second_factor(&self, name: &str, but: &str) -> Result<bool, BillingError> {
+    pub async fn forget_second_factor(&self, name: &str, but: &str, act: Option<&Act>) -> Result<bool, BillingError> {
         let mut transaction = self.0.begin().await?;
         replace_recovery_codes(&mut transaction, name, &[]).await?;
         let query = sqlx::query("DELETE FROM second_factors WHERE user_name = $1 RETURNING confirmed_at").bind(name.to_owned());
@@ -104,6 +104,7 @@ impl UserTables {
             return Ok(false);
         }
         end_all(&mut transaction, name, but).await?;
+        self.record(&mut transaction, act).await?;
         transaction.commit().await?;
         Ok(true)
     }

@@ -65,11 +65,12 @@ impl UseCases {
         self.may_give(context, grant)?;
         users.tables.ready().await?;
         let access = written(grant)?;
-        if !users.tables.create(name, &access, system_now()).await? {
+        let act = of_user("created", name, change).with("after", json_of(grant));
+        if !users.tables.create(name, &access, system_now(), self.stored(&act)).await? {
             let text = format!("there is a user called {name:?} already");
             return Err(Error::new(Kind::AlreadyExists, "USER_EXISTS", text).of(Subject::Resource("user", name.to_owned())));
         }
-        self.trail.record(of_user("created", name, change).with("after", json_of(grant)));
+        self.tell_unstored(act);
         self.link_for(users, name, change).await
     }
 
@@ -97,9 +98,9 @@ impl UseCases {
         is_not_of_provider(&user)?;
         self.may_give(context, grant)?;
         let access = written(grant)?;
-        users.tables.set_access(name, &access).await?;
-        let act = of_user("access_set", name, &change).with("before", user.access.first().map(json_of));
-        self.trail.record(act.with("after", json_of(grant)));
+        let act = of_user("access_set", name, &change).with("before", user.access.first().map(json_of)).with("after", json_of(grant));
+        users.tables.set_access(name, &access, self.stored(&act)).await?;
+        self.tell_unstored(act);
         Ok(())
     }
 
@@ -123,19 +124,21 @@ impl UseCases {
         change: &Change,
     ) -> Result<(), Error> {
         let (_, change) = self.managed(context, users, name, change).await?;
-        users.tables.set_disabled(name, is_disabled).await?;
-        self.trail.record(of_user(if is_disabled { "disabled" } else { "enabled" }, name, &change));
+        let act = of_user(if is_disabled { "disabled" } else { "enabled" }, name, &change);
+        users.tables.set_disabled(name, is_disabled, self.stored(&act)).await?;
+        self.tell_unstored(act);
         Ok(())
     }
 
     /// Forgets the second factor of a user who has lost it, and ends the user's sessions.
     pub async fn reset_second_factor(&self, context: &RequestContext, users: &Users, name: &str, change: &Change) -> Result<(), Error> {
         let (_, change) = self.managed(context, users, name, change).await?;
-        if !users.tables.forget_second_factor(name, "").await? {
+        let act = of_user("second_factor_reset", name, &change);
+        if !users.tables.forget_second_factor(name, "", self.stored(&act)).await? {
             let text = "the user has no second factor: there is nothing to reset";
             return Err(Error::precondition("NO_SECOND_FACTOR", format!("users/{name}"), text));
         }
-        self.trail.record(of_user("second_factor_reset", name, &change));
+        self.tell_unstored(act);
         Ok(())
     }
 
@@ -157,9 +160,23 @@ impl UseCases {
     }
 
     async fn link_for(&self, users: &Users, name: &str, change: &Change) -> Result<String, Error> {
-        let secret = users.invite_by(name, &change.actor, &change.on_behalf_of).await.map_err(LedgerError::not_done)?;
-        self.trail.record(of_user("invited", name, change));
+        let act = of_user("invited", name, change);
+        let inviting = users.invite_by(name, &change.actor, &change.on_behalf_of, self.stored(&act));
+        let secret = inviting.await.map_err(LedgerError::not_done)?;
+        self.tell_unstored(act);
         Ok(secret)
+    }
+
+    /// An act that is recorded in the transaction that does it: in the billing store, if there is one.
+    fn stored<'a>(&self, act: &'a Act) -> Option<&'a Act> {
+        (!self.trail.records_the_ledger()).then_some(act)
+    }
+
+    /// Records an act where there is no billing store.
+    fn tell_unstored(&self, act: Act) {
+        if self.trail.records_the_ledger() {
+            self.trail.record(act);
+        }
     }
 }
 

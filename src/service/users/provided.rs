@@ -44,7 +44,7 @@ impl Users {
             return Ok(Provided::Disabled(name));
         }
         if access != before {
-            self.tables.set_access(&name, &access).await?;
+            self.tables.set_access(&name, &access, None).await?;
         }
         if grants.is_empty() {
             self.tables.end_sessions(&name).await?;

@@ -129,7 +129,7 @@ impl Users {
     /// Forgets a user's second factor, and returns whether there was one. All sessions of the user end, but for this one if it is the user's.
     pub async fn forget_second_factor(&self, name: &str, session: Option<&str>) -> anyhow::Result<bool> {
         self.tables.ready().await?;
-        Ok(self.tables.forget_second_factor(name, &session.map(digest).unwrap_or_default()).await?)
+        Ok(self.tables.forget_second_factor(name, &session.map(digest).unwrap_or_default(), None).await?)
     }
 
     /// The user of whom a code is still to come, by what the browser keeps.

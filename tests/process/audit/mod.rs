@@ -2,6 +2,7 @@
 
 mod acts;
 mod refusals;
+mod users;
 
 use serde_json::{Value, json};
 

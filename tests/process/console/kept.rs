@@ -17,7 +17,7 @@ async fn tables(url: &str) -> UserTables {
     let store = Store::connect_lazily(url).unwrap();
     store.migrate().await.unwrap();
     let tables = UserTables::of(store);
-    assert!(tables.create("alice", r#"{"roles":["read"]}"#, UnixMillis::new(1)).await.unwrap());
+    assert!(tables.create("alice", r#"{"roles":["read"]}"#, UnixMillis::new(1), None).await.unwrap());
     tables
 }
 
@@ -68,11 +68,13 @@ async fn who_has_still_to_show_a_code_has_not_signed_in(tables: &UserTables) {
     assert!(tables.unfinished("half", UnixMillis::new(400)).await.unwrap().is_none(), "it took too long");
     assert!(tables.end_unfinished("half").await.unwrap() && !tables.end_unfinished("half").await.unwrap());
     tables.begin_unfinished(unfinished, UnixMillis::new(100), UnixMillis::new(400)).await.unwrap();
-    tables.set_disabled("alice", true).await.unwrap();
-    tables.set_disabled("alice", false).await.unwrap();
+    tables.set_disabled("alice", true, None).await.unwrap();
+    tables.set_disabled("alice", false, None).await.unwrap();
     assert!(tables.unfinished("half", UnixMillis::new(200)).await.unwrap().is_none(), "it ended with all sessions");
     sign_in(tables, "mine").await;
-    assert!(tables.forget_second_factor("alice", "mine").await.unwrap() && !tables.forget_second_factor("alice", "").await.unwrap());
+    assert!(
+        tables.forget_second_factor("alice", "mine", None).await.unwrap() && !tables.forget_second_factor("alice", "", None).await.unwrap()
+    );
     assert!(tables.session("mine", UnixMillis::new(200), AGE).await.unwrap().is_some(), "nothing was forgotten, so that nothing ended");
 }
 
