@@ -1,5 +1,7 @@
 //! Finds who calls by what a caller presents.
 
+mod managers;
+
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -55,6 +57,8 @@ pub struct Access {
     changes: watch::Sender<()>,
     shares: Shares,
     failures: Failures,
+    /// Whether client certificates are looked at.
+    takes_certificates: bool,
 }
 
 /// The contents of the files when they were last read.
@@ -88,7 +92,8 @@ impl Access {
     fn new(path: Option<PathBuf>, current: Current) -> Self {
         let current = ArcSwap::from_pointee(current);
         let (failed, changes) = (Mutex::default(), watch::Sender::default());
-        Self { path, current, taken: Mutex::new(0), failed, changes, shares: Shares::default(), failures: Failures::default() }
+        let (shares, failures) = (Shares::default(), Failures::default());
+        Self { path, current, taken: Mutex::new(0), failed, changes, shares, failures, takes_certificates: false }
     }
 
     /// Sets what callers may have whose grants do not say it.
@@ -145,20 +150,6 @@ impl Access {
     /// What an entry grants, whose roles the access file may define.
     pub fn granted(&self, entry: &GrantEntry) -> anyhow::Result<Grant> {
         self.current.load().file.granted(entry)
-    }
-
-    /// Whether a caller of the billing store that is granted this can let in others: on all accounts, and where the access file does not
-    /// refuse it.
-    #[must_use]
-    pub fn is_manager(&self, entry: &GrantEntry, id: &str) -> bool {
-        let current = self.current.load();
-        !current.file.revoked.iter().any(|revoked| revoked == id) && current.file.granted(entry).is_ok_and(|grant| grant.manages())
-    }
-
-    /// Whether the access file names somebody who can let in others, for ever.
-    #[must_use]
-    pub fn names_manager(&self) -> bool {
-        self.current.load().file.names_manager()
     }
 
     fn taken(&self) -> MutexGuard<'_, i64> {

@@ -266,14 +266,6 @@ impl AccessFile {
         self.keys.is_empty() && self.certificates.is_empty() && self.issuers.is_empty()
     }
 
-    /// Whether it names somebody who can let in others, for ever.
-    pub(crate) fn names_manager(&self) -> bool {
-        let keys = self.keys.iter().filter(|key| key.expires.is_none() && key.revoked.is_none()).map(|key| &key.grant);
-        let certificates = self.certificates.iter().map(|certificate| &certificate.grant);
-        let of_tokens = self.issuers.iter().flat_map(|issuer| issuer.grants.values());
-        keys.chain(certificates).chain(of_tokens).any(|entry| self.granted(entry).is_ok_and(|grant| grant.manages()))
-    }
-
     /// What is granted by an entry, by the roles that are always there and those of this file.
     pub fn granted(&self, entry: &GrantEntry) -> anyhow::Result<Grant> {
         grant(entry, &self.roles()?)

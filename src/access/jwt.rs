@@ -97,6 +97,11 @@ impl Issuers {
         self.issuers.iter().map(|issuer| (issuer.name.clone(), issuer.keys.known().described())).collect()
     }
 
+    /// Whether a key of an issuer is known: without one, its tokens let in nobody.
+    pub fn have_keys_of(&self, name: &str) -> bool {
+        self.issuers.iter().any(|issuer| issuer.name == name && !issuer.keys.known().is_empty())
+    }
+
     /// The files that were read.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.issuers.iter().filter_map(|issuer| match &issuer.keys {

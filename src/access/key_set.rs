@@ -31,6 +31,11 @@ impl KeySet {
         self.digest == other.digest
     }
 
+    /// Whether it has none, as before it was fetched.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The key of an id.
     pub fn of_id(&self, id: &str) -> Option<&DecodingKey> {
         self.keys.iter().find(|(other, _)| other.as_deref() == Some(id)).map(|(_, key)| key)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::file::{AccessFile, CertificateEntry, KeyEntry, Registry};
@@ -18,7 +18,7 @@ use domain::money::DecimalAmount;
 pub type FigureEntries = BTreeMap<String, BTreeMap<String, String>>;
 
 /// The copy: those who are let in now.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct StoredCallers {
     /// API keys.
     #[serde(deserialize_with = "understood")]
@@ -27,7 +27,7 @@ pub struct StoredCallers {
     #[serde(deserialize_with = "understood")]
     pub certificates: Vec<CertificateEntry>,
     /// From which figures on an act needs a second person.
-    #[serde(default, skip_serializing_if = "FigureEntries::is_empty")]
+    #[serde(default)]
     pub approval_above: FigureEntries,
     /// Whether nobody was ever named there, so that everybody is let in, unless an access file names somebody.
     pub is_open: bool,

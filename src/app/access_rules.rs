@@ -7,6 +7,7 @@ use platform::telemetry::metrics;
 /// Callers of the access file.
 pub fn access(options: &ServeOptions) -> anyhow::Result<Access> {
     let access = options.network.access_file.as_deref().map_or_else(|| Ok(Access::open()), Access::of_file)?;
+    let access = access.taking_certificates(options.tls.tls_client_ca.is_some());
     access.set_bounds(bounds(options))?;
     // Where there is no ledger, nobody is named in it either; it is not made for a start that is refused.
     if options.store.embedded_path().is_some_and(|path| !path.exists()) {

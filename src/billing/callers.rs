@@ -4,7 +4,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
-use super::approvals::figures::{self, Figure};
+use super::approvals::figures::{self, FigureText};
 use super::audit::{self, Act, json_of};
 use super::callers_version::{count_change, version};
 use super::change::{Applied, Change};
@@ -101,7 +101,7 @@ pub struct AdmittedCallers {
     /// Whether there is, or was, anybody.
     pub is_anybody_known: bool,
     /// From which figures on an act needs a second person.
-    pub figures: Vec<Figure>,
+    pub figures: Vec<FigureText>,
 }
 
 mod recovered;

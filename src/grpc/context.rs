@@ -38,7 +38,8 @@ pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext 
         None => of_caller,
     };
     let context = RequestContext::new(protocol, caller, deadline, trace);
-    context.from_address(peer.map(|peer| peer.address.ip())).certified_until(certificate_ends)
+    let context = context.from_address(peer.map(|peer| peer.address.ip())).certified_until(certificate_ends);
+    context.from_this_machine(peer.is_some_and(|peer| peer.is_local))
 }
 
 /// One to eight digits and a unit, as gRPC over HTTP/2 has it.

@@ -152,7 +152,9 @@ pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<AcceptedSocket>]
         let socket = loop {
             match accept(listener).await {
                 Ok((socket, address)) => match Arc::clone(&places.free).try_acquire_owned() {
-                    Ok(place) => break AcceptedSocket { stream: Bytes::Plain(socket), address, place },
+                    Ok(place) => {
+                        break AcceptedSocket { is_local: is_local(&socket, address), stream: Bytes::Plain(socket), address, place };
+                    }
                     Err(_) => {
                         metrics().connections.count_refused();
                         if let Some(times) = NO_PLACE.times() {
@@ -197,6 +199,13 @@ async fn accept(listener: &TcpListener) -> io::Result<(std::net::TcpStream, Sock
     SockRef::from(&socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE_AFTER))?;
     // A socket belongs to the runtime that accepted it until it is taken out of it.
     Ok((socket.into_std()?, address))
+}
+
+/// Whether a peer is on this machine: it then comes from an address that this machine has, and by which it was called. No packet from
+/// another machine gets in with such an address.
+fn is_local(socket: &std::net::TcpStream, address: SocketAddr) -> bool {
+    let peer = address.ip().to_canonical();
+    peer.is_loopback() || socket.local_addr().is_ok_and(|own| own.ip().to_canonical() == peer)
 }
 
 #[cfg(test)]

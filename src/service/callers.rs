@@ -1,23 +1,22 @@
 //! Who may call, beside the access files: keys and client certificates in the billing store. Those who are let in are copied, with the
-//! figures of approval, into the ledger's store, which each process looks at every second, so that charging needs no SQL.
+//! figures of approval, into the ledger's store, which each process looks at every second, so that charging needs no SQL: [`copying`].
 
-use jiff::Timestamp;
+mod copying;
+
+pub use copying::{copy, follow};
 
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::{Error, Kind, Subject};
-use access::file::{CertificateEntry, GrantEntry, KeyEntry};
+use access::file::GrantEntry;
 use access::key::NewKey;
-use access::{Access, Kind as Known, Permission, StoredCallers};
+use access::{Kind as Known, Permission};
 use billing::Billing;
-use billing::approvals::figures::Figure;
-use billing::callers::{AdmittedCallers, CallerKind, CreateOutcome, MOST, RevokeOutcome, StoredCaller};
+use billing::callers::{CallerKind, CreateOutcome, MOST, RevokeOutcome, StoredCaller};
 use billing::change::{Applied, Change};
-use domain::account::Currency;
-use domain::approval::GuardedAct;
-use domain::money::DecimalAmount;
+use billing::users::{StoredUser, UserTables};
 use domain::time::UnixMillis;
-use ledger::{CopiedCallers, Ledger, LedgerError};
+use ledger::LedgerError;
 use platform::clock::system_now;
 
 /// The longest name, in characters: as long as an actor may be.
@@ -97,7 +96,7 @@ impl UseCases {
             return Err(Error::invalid_field("expires_at", "must be in the future"));
         }
         self.may_give(context, grant)?;
-        self.ensure_somebody_manages(context, new)?;
+        self.ensure_somebody_manages(context, kind, new)?;
         let caller = StoredCaller {
             kind,
             name: name.clone(),
@@ -130,16 +129,17 @@ impl UseCases {
     }
 
     /// Refuses to lock everybody out: once there is a first caller, credentials are required. That one is let in on the machine itself.
-    fn ensure_somebody_manages(&self, context: &RequestContext, new: &NewCaller) -> Result<(), Error> {
+    fn ensure_somebody_manages(&self, context: &RequestContext, kind: CallerKind, new: &NewCaller) -> Result<(), Error> {
         if context.caller.kind != Known::Local || !self.access.is_open() {
             return Ok(());
         }
         // A client on another machine, which --insecure lets call, must not be able to shut out everybody else.
-        if context.address.is_some_and(|address| !address.to_canonical().is_loopback()) {
-            let text = "the first caller is let in on the machine itself, not over the network: by `tollgate access --in-store create-key NAME --role admin` there";
+        if !context.is_local {
+            let text = "the first caller is let in on the machine itself, not over the network or by way of a proxy: by `tollgate access \
+                        --in-store create-key NAME --role admin` there";
             return Err(Error::precondition("FIRST_CALLER", "access", text));
         }
-        match self.access.is_manager(&new.grant, "") && new.expires_at.is_none() {
+        match self.access.manages(known_by(kind), "", &new.grant) == Some(true) && new.expires_at.is_none() {
             true => Ok(()),
             false => Err(first_caller()),
         }
@@ -163,10 +163,10 @@ impl UseCases {
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;
         self.catch_up(billing).await?;
-        // A user of the console stays, whatever key goes.
-        let is_user = context.caller.kind == Known::User;
+        let stays = self.can_come_back(context, billing).await?;
         let may_go = |caller: &StoredCaller, others: &[StoredCaller]| {
-            is_user || !self.manages(caller) || others.iter().any(|other| self.manages(other)) || self.access.names_manager()
+            let is_left = |other: &StoredCaller| self.manages(other) == Some(true);
+            stays || self.manages(caller) == Some(false) || others.iter().any(is_left) || self.access.names_manager()
         };
         match billing.revoke_caller(kind, name, system_now(), change, may_go).await? {
             RevokeOutcome::Applied(applied) => {
@@ -178,9 +178,22 @@ impl UseCases {
         }
     }
 
-    /// Whether a caller of the billing store can let in others, for ever.
-    fn manages(&self, caller: &StoredCaller) -> bool {
-        caller.expires_at.is_none() && self.access.is_manager(&shown(caller.clone()).grant, &caller.id)
+    /// Whether a caller of the billing store can let in others, for ever; `None`: not known here.
+    fn manages(&self, caller: &StoredCaller) -> Option<bool> {
+        if caller.expires_at.is_some() {
+            return Some(false);
+        }
+        self.access.manages(known_by(caller.kind), &caller.id, &shown(caller.clone()).grant)
+    }
+
+    /// Whether a user of the console calls who stays, whatever key goes: one who can sign in again, and needs nobody to send a link.
+    async fn can_come_back(&self, context: &RequestContext, billing: &Billing) -> Result<bool, Error> {
+        if context.caller.kind != Known::User {
+            return Ok(false);
+        }
+        let user = UserTables::of(billing.store().clone()).find(&context.caller.name).await?;
+        let can_sign_in = |user: StoredUser| !user.password.is_empty() || !user.issuer.is_empty();
+        Ok(user.filter(|user| !user.is_disabled).is_some_and(can_sign_in))
     }
 
     /// Callers of the billing store by kind and name, after the given one.
@@ -208,152 +221,29 @@ impl UseCases {
         let found = self.billing(context).await?.caller(kind, name).await?;
         found.map(shown).ok_or_else(|| no_caller(kind, name))
     }
+}
 
-    /// Tells the billing store of all that was copied before it is changed: changes of an earlier state would count up to the copy's
-    /// version, and pass for later ones.
-    pub(super) async fn catch_up(&self, billing: &Billing) -> Result<(), Error> {
-        let unknown = |error: anyhow::Error| Error::from(LedgerError::not_done(format!("it is not known who may call: {error:#}")));
-        let version = billing.callers_version().await?.unwrap_or_default();
-        recover(billing, &self.ledger, version).await.map(drop).map_err(unknown)
-    }
-
-    /// Copies a change at once. If that fails, the next look of any process does it.
-    pub(super) async fn pass_on(&self, billing: &Billing) {
-        if let Err(error) = copy(billing, &self.ledger).await {
-            tracing::warn!("who may call is copied into the ledger's store later: {error:#}");
-        }
-        if let Err(error) = follow(&self.access, &self.ledger, &mut None).await {
-            tracing::warn!("who may call is looked up later: {error:#}");
-        }
+fn known_by(kind: CallerKind) -> Known {
+    match kind {
+        CallerKind::Key => Known::Key,
+        CallerKind::Certificate => Known::Certificate,
     }
 }
 
 fn first_caller() -> Error {
     let text = "this is the first caller, and from then on nobody is let in without credentials: it must be able to let in others (the role \
-                admin, on all accounts, for ever), or nobody could. Make that one first";
+                admin, on all accounts, for ever; a certificate only with --tls-client-ca), or nobody could. Make that one first";
     Error::precondition("FIRST_CALLER", "access", text)
 }
 
 fn last_manager(kind: CallerKind) -> Error {
     let text = format!(
         "this {} is the last that can let in others, and without it nobody could: first make another (the role admin, on all accounts, \
-         for ever). To end it at once: on the machine itself, make an admin's key in the access file, then revoke this one there by \
-         `tollgate access revoke-key tg_...`",
+         for ever), or sign in to the console as an admin with a password. To end it at once: on the machine itself, make an admin's key in \
+         the access file, then revoke this one there by `tollgate access revoke-key tg_...`",
         kind.name()
     );
     Error::precondition("LAST_MANAGER", "access", text)
-}
-
-/// What the ledger's copy is, beside a version of the billing store.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Copied {
-    /// There is none, or it is of an earlier version, or was of a later one and is recovered.
-    Earlier,
-    /// It is of this version.
-    Same,
-    /// It is of a later one, which the billing store has reached meanwhile.
-    Later,
-}
-
-/// Compares the copy with the billing store. One that was restored to an earlier state takes over what the copy knows: else who was revoked
-/// since would be let in again, by the next change.
-async fn recover(billing: &Billing, ledger: &Ledger, version: i64) -> anyhow::Result<Copied> {
-    let engine = ledger.engine();
-    match engine.callers(Some(version)).await? {
-        Some(later) if later.version > version => {
-            // No copy is of a state that was not committed: the version is read again, since that may have come in between.
-            if !billing.recover_callers(later.version, &of_copy(&later)?, &figures_of(&later)?, system_now()).await? {
-                return Ok(Copied::Later);
-            }
-            tracing::warn!(version = later.version, "the billing store is of an earlier state: who may call is what was copied last");
-            Ok(Copied::Earlier)
-        }
-        Some(_) => Ok(Copied::Earlier),
-        // There may be no copy, and none may be of another version.
-        None if engine.callers(None).await?.is_some() => Ok(Copied::Same),
-        None => Ok(Copied::Earlier),
-    }
-}
-
-/// Copies who is let in from the billing store into the ledger's, if the copy there is of an earlier state.
-pub async fn copy(billing: &Billing, ledger: &Ledger) -> anyhow::Result<()> {
-    let engine = ledger.engine();
-    let Some(version) = billing.callers_version().await? else {
-        let nobody = serde_json::to_string(&StoredCallers::nobody())?;
-        return Ok(engine.copy_callers(CopiedCallers { version: 0, content: nobody }).await?);
-    };
-    if recover(billing, ledger, version).await? != Copied::Earlier {
-        return Ok(());
-    }
-    let AdmittedCallers { version, callers, is_anybody_known, figures } = billing.let_in(system_now()).await?;
-    let mut copy = StoredCallers { is_open: !is_anybody_known, ..StoredCallers::default() };
-    for Figure { act, currency, above } in figures {
-        copy.approval_above.entry(act.name().to_owned()).or_default().insert(currency.code().to_owned(), above.to_string());
-    }
-    for caller in callers {
-        let (grant, name) = (serde_json::from_str(&caller.access)?, caller.name);
-        match caller.kind {
-            CallerKind::Key => {
-                let (created, expires) = (instant(caller.created_at), instant(caller.expires_at));
-                copy.keys.push(KeyEntry { name, id: caller.id, digest: caller.digest, created, expires, revoked: None, grant });
-            }
-            CallerKind::Certificate => copy.certificates.push(CertificateEntry { name, grant }),
-        }
-    }
-    engine.copy_callers(CopiedCallers { version, content: serde_json::to_string(&copy)? }).await?;
-    Ok(())
-}
-
-/// Loads who is let in from the ledger's store, if it is another version than the one that is known; returns whether it was.
-pub async fn follow(access: &Access, ledger: &Ledger, known: &mut Option<i64>) -> anyhow::Result<bool> {
-    let Some(CopiedCallers { version, content }) = ledger.engine().callers(*known).await? else { return Ok(false) };
-    access.take_stored(version, serde_json::from_str(&content)?)?;
-    *known = Some(version);
-    Ok(true)
-}
-
-/// The figures of approval by a copy.
-fn figures_of(copied: &CopiedCallers) -> anyhow::Result<Vec<Figure>> {
-    let StoredCallers { approval_above, .. } = serde_json::from_str(&copied.content)?;
-    let figure = |act: &str, currency: &str, above: &str| {
-        Some(Figure { act: GuardedAct::named(act)?, currency: Currency::parse(currency)?, above: DecimalAmount::parse(above).ok()? })
-    };
-    let figures =
-        approval_above.iter().flat_map(|(act, of_act)| of_act.iter().filter_map(|(currency, above)| figure(act, currency, above)));
-    Ok(figures.collect())
-}
-
-/// Callers of a copy, as the billing store keeps it.
-fn of_copy(copied: &CopiedCallers) -> anyhow::Result<Vec<StoredCaller>> {
-    let StoredCallers { keys, certificates, .. } = serde_json::from_str(&copied.content)?;
-    let instant = |at: Option<Timestamp>| at.map_or(UnixMillis::NONE, |at| UnixMillis::new(at.as_millisecond()));
-    let stored = |kind, name, id, digest, grant: &GrantEntry| {
-        anyhow::Ok(StoredCaller {
-            kind,
-            name,
-            id,
-            digest,
-            access: serde_json::to_string(grant)?,
-            created_at: UnixMillis::NONE,
-            created_by: String::new(),
-            created_for: String::new(),
-            expires_at: UnixMillis::NONE,
-            revoked_at: UnixMillis::NONE,
-            last_used_at: UnixMillis::NONE,
-        })
-    };
-    let keys = keys.into_iter().map(|KeyEntry { name, id, digest, created, expires, grant, .. }| {
-        let caller = stored(CallerKind::Key, name, id, digest, &grant)?;
-        Ok(StoredCaller { created_at: instant(created), expires_at: instant(expires), ..caller })
-    });
-    let certificates = certificates
-        .into_iter()
-        .map(|CertificateEntry { name, grant }| stored(CallerKind::Certificate, name.clone(), name, String::new(), &grant));
-    keys.chain(certificates).collect()
-}
-
-fn instant(at: UnixMillis) -> Option<Timestamp> {
-    Timestamp::from_millisecond(at.known()?.get()).ok()
 }
 
 fn shown(stored: StoredCaller) -> Caller {

@@ -24,6 +24,8 @@ pub struct RequestContext {
     pub protocol: Protocol,
     /// Where the caller is, if that is known.
     pub address: Option<IpAddr>,
+    /// Whether the caller is on this machine itself, and no proxy stands between.
+    pub is_local: bool,
     /// From when on the client certificate of its connection no longer holds, if there is one: in milliseconds since the Unix epoch.
     pub certificate_ends: Option<UnixMillis>,
     /// How far the request has come, as [`super::deadline`] numbers it.
@@ -56,13 +58,19 @@ impl RequestContext {
     /// The context of a request that has done nothing yet.
     #[must_use]
     pub fn new(protocol: Protocol, caller: Arc<Principal>, deadline: Option<Deadline>, trace: Option<Trace>) -> Self {
-        Self { caller, deadline, trace, protocol, address: None, certificate_ends: None, stage: AtomicU8::default() }
+        Self { caller, deadline, trace, protocol, address: None, is_local: false, certificate_ends: None, stage: AtomicU8::default() }
     }
 
     /// The same, from an address.
     #[must_use]
     pub fn from_address(self, address: Option<IpAddr>) -> Self {
         Self { address, ..self }
+    }
+
+    /// The same, from this machine itself, or not.
+    #[must_use]
+    pub fn from_this_machine(self, is_local: bool) -> Self {
+        Self { is_local, ..self }
     }
 
     /// The same, over a connection whose client certificate holds until then.
@@ -88,7 +96,8 @@ impl RequestContext {
         };
         // An IPv4 peer of a socket for both is one of IPv4.
         let address = self.address.map_or_else(String::new, |address| address.to_canonical().to_string());
-        Origin::of(protocol, address, self.trace.map(|trace| trace.trace_id)).recorded_as(self.trace.and_then(|trace| trace.span_id))
+        let origin = Origin::of(protocol, address, self.trace.map(|trace| trace.trace_id)).authenticated_by(self.caller.authenticated_by());
+        origin.recorded_as(self.trace.and_then(|trace| trace.span_id))
     }
 
     /// Whether this service records a span of it.
@@ -102,7 +111,7 @@ impl Clone for RequestContext {
     /// The same request, for work that has done nothing yet.
     fn clone(&self) -> Self {
         let context = Self::new(self.protocol, Arc::clone(&self.caller), self.deadline, self.trace);
-        context.from_address(self.address).certified_until(self.certificate_ends)
+        context.from_address(self.address).from_this_machine(self.is_local).certified_until(self.certificate_ends)
     }
 }
 

@@ -226,7 +226,7 @@ async fn people_do_their_work_in_a_browser() {
     let (quiet, quiet_store, credited) = quiet(folder.path()).await;
     let quiet_url = console_url(&quiet).await;
     let quiet_link = |name: &str| link(&quiet_store, &quiet_url, name, &["--role", "admin"]);
-    let mut quiet_links = json!({ "admin": quiet_link("first"), "boss": quiet_link("boss") });
+    let mut quiet_links = json!({ "admin": quiet_link("first"), "boss": quiet_link("boss"), "keeper": quiet_link("keeper") });
     for role in ["charge", "read", "operate", "finance", "audit", "admin"] {
         let name = format!("role-{role}");
         quiet_links[&name] = json!(link(&quiet_store, &quiet_url, &name, &["--role", role]));

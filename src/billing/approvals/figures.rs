@@ -20,10 +20,26 @@ pub struct Figure {
     pub above: DecimalAmount,
 }
 
+/// A figure as it is kept: a later version may know acts that this one does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FigureText {
+    pub act: String,
+    pub currency: String,
+    pub above: String,
+}
+
 impl Billing {
     /// The figures, by act and currency.
     pub async fn approval_figures(&self) -> Result<Vec<Figure>, BillingError> {
-        figures(&mut *self.store().pool().acquire().await?).await
+        let figure = |FigureText { act, currency, above }: FigureText| {
+            let wrong = || BillingError::corrupt(format!("the figure {above:?} of {act:?} in {currency:?}"));
+            Ok(Figure {
+                act: GuardedAct::named(&act).ok_or_else(wrong)?,
+                currency: Currency::parse(&currency).ok_or_else(wrong)?,
+                above: DecimalAmount::parse(&above).map_err(|_| wrong())?,
+            })
+        };
+        figures(&mut *self.store().pool().acquire().await?).await?.into_iter().map(figure).collect()
     }
 
     /// Sets a figure, or takes it away, once for each request.
@@ -56,7 +72,7 @@ impl Billing {
 }
 
 /// The figures, by act and currency. Before their table is made there are none.
-pub(crate) async fn known(connection: &mut AnyConnection, dialect: Dialect) -> Result<Vec<Figure>, BillingError> {
+pub(crate) async fn known(connection: &mut AnyConnection, dialect: Dialect) -> Result<Vec<FigureText>, BillingError> {
     let sql = match dialect {
         Dialect::Postgres => "SELECT CAST(COUNT(*) AS BIGINT) FROM pg_class WHERE oid = to_regclass('approval_figures')",
         Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_schema WHERE name = 'approval_figures'",
@@ -68,25 +84,17 @@ pub(crate) async fn known(connection: &mut AnyConnection, dialect: Dialect) -> R
 }
 
 /// Takes over the figures of a later state of the store.
-pub(crate) async fn recover(connection: &mut AnyConnection, figures: &[Figure]) -> Result<(), BillingError> {
+pub(crate) async fn recover(connection: &mut AnyConnection, figures: &[FigureText]) -> Result<(), BillingError> {
     sqlx::query("DELETE FROM approval_figures").execute(&mut *connection).await?;
-    for Figure { act, currency, above } in figures {
-        put(connection, act.name(), currency.code(), Some(&above.to_string())).await?;
+    for FigureText { act, currency, above } in figures {
+        put(connection, act, currency, Some(above)).await?;
     }
     Ok(())
 }
 
-async fn figures(connection: &mut AnyConnection) -> Result<Vec<Figure>, BillingError> {
+async fn figures(connection: &mut AnyConnection) -> Result<Vec<FigureText>, BillingError> {
     let rows = sqlx::query("SELECT act, currency, above FROM approval_figures ORDER BY act, currency").fetch_all(connection).await?;
-    let figure = |row: &sqlx::any::AnyRow| {
-        let (act, currency, above): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let wrong = || BillingError::corrupt(format!("the figure {above:?} of {act:?} in {currency:?}"));
-        Ok(Figure {
-            act: GuardedAct::named(&act).ok_or_else(wrong)?,
-            currency: Currency::parse(&currency).ok_or_else(wrong)?,
-            above: DecimalAmount::parse(&above).map_err(|_| wrong())?,
-        })
-    };
+    let figure = |row: &sqlx::any::AnyRow| Ok(FigureText { act: row.try_get(0)?, currency: row.try_get(1)?, above: row.try_get(2)? });
     rows.iter().map(figure).collect()
 }
 

@@ -1,7 +1,7 @@
 //! A billing store that was restored to an earlier state: what the copy of the callers in the ledger's store knows since is taken over.
 
 use super::{COLUMNS, StoredCaller, caller, put};
-use crate::approvals::figures::{self, Figure};
+use crate::approvals::figures::{self, FigureText};
 use crate::audit::{self, Act};
 use crate::{Billing, BillingError};
 use domain::origin::Origin;
@@ -15,7 +15,7 @@ impl Billing {
         &self,
         copied: i64,
         let_in: &[StoredCaller],
-        above: &[Figure],
+        above: &[FigureText],
         now: UnixMillis,
     ) -> Result<bool, BillingError> {
         let mut transaction = self.store().begin().await?;

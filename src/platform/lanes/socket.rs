@@ -29,6 +29,7 @@ const PREFACE_BYTES: usize = 24 + 9;
 pub struct AcceptedSocket {
     pub(crate) stream: Stream,
     pub(crate) address: SocketAddr,
+    pub(crate) is_local: bool,
     pub(crate) place: OwnedSemaphorePermit,
 }
 
@@ -51,6 +52,8 @@ pub struct Peer {
     pub certificate: Option<Arc<Certificate>>,
     /// Whether it is behind a proxy that is believed, which has said where it comes from.
     pub is_proxied: bool,
+    /// Whether it is on this machine, and no proxy: at its loopback, or at the address of this machine that it has called.
+    pub is_local: bool,
 }
 
 /// A connection.
@@ -78,7 +81,7 @@ struct Preface {
 
 impl Socket {
     /// Registers a socket with the current runtime.
-    pub fn new(AcceptedSocket { stream, address, place }: AcceptedSocket) -> io::Result<Self> {
+    pub fn new(AcceptedSocket { stream, address, is_local, place }: AcceptedSocket) -> io::Result<Self> {
         let preface = Preface { seen: 0, limit: Box::pin(sleep(PREFACE_LIMIT)) };
         let (bytes, certificate) = match stream {
             Stream::Plain(socket) => (Bytes::Plain(TcpStream::from_std(socket)?), None),
@@ -90,7 +93,7 @@ impl Socket {
                 (Bytes::Tls(stream), certificate.map(Arc::new))
             }
         };
-        let peer = Peer { source: Source::new(), address, certificate, is_proxied: false };
+        let peer = Peer { source: Source::new(), address, certificate, is_proxied: false, is_local };
         Ok(Self { bytes, peer, preface: Some(preface), cut: None, linger: None, _place: place })
     }
 

@@ -107,6 +107,42 @@ async fn changes_right_after_an_older_billing_store_was_put_in_place_bring_back_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_caller_that_a_later_version_has_let_in_is_let_in_by_none_that_does_not_understand_it_and_kept_as_it_is() {
+    let folder = temporary_folder();
+    let [billing, backup] = ["ledger.billing.db", "backup.db"].map(|name| folder.path().join(name));
+    let service = Service::embedded(folder.path());
+    let root = done(&service, None, "access --in-store create-key root --role admin");
+    assert!(service.stopped().await.success());
+    copy(&billing, &backup);
+    let service = Service::embedded(folder.path());
+    let later = done(&service, Some(&root), "access --in-store create-key later --role read");
+    assert!(service.stopped().await.success());
+    let access = r#"{"networks":["192.0.2.0/24"],"roles":["read"]}"#;
+    let file = rusqlite::Connection::open(&billing).unwrap();
+    file.execute("UPDATE callers SET access = ?1 WHERE name = 'later'", [access]).unwrap();
+    file.execute("INSERT INTO approval_figures (act, currency, above) VALUES ('later_act', 'EUR', '7')", []).unwrap();
+    file.execute("UPDATE callers_version SET version = version + 1", []).unwrap();
+    drop(file);
+
+    // What is not understood may be a bound.
+    let service = Service::embedded(folder.path());
+    let next = done(&service, Some(&root), "access --in-store create-key next --role read");
+    assert_eq!([&root, &next, &later].map(|key| is_let_in(&service, Some(key))), [true, true, false]);
+    assert!(service.stopped().await.success());
+    // A billing store that does not know of it learns all of it from the copy.
+    copy(&backup, &billing);
+    let service = Service::embedded(folder.path());
+    until("it knows of the next", async || is_let_in(&service, Some(&next)).then_some(())).await;
+    done(&service, Some(&root), "access --in-store create-key last --role read");
+    assert!(service.stopped().await.success());
+    let file = rusqlite::Connection::open(&billing).unwrap();
+    let kept = file.query_row("SELECT access, revoked_at FROM callers WHERE name = 'later'", [], |row| Ok((row.get(0)?, row.get(1)?)));
+    assert_eq!(kept.unwrap(), (access.to_owned(), 0));
+    let figure = file.query_row("SELECT above FROM approval_figures WHERE act = 'later_act'", [], |row| row.get::<_, String>(0));
+    assert_eq!(figure.unwrap(), "7");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_was_revoked_takes_no_place_of_who_is_to_come() {
     let folder = temporary_folder();
     let service = Service::embedded(folder.path());

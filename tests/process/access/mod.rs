@@ -8,6 +8,8 @@ mod erasing;
 mod file;
 mod known;
 mod lasting;
+mod lockout;
+mod namesakes;
 mod personal;
 mod rotation;
 mod shares;

@@ -4,8 +4,6 @@ use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tollgate::grpc::v1::{self, admin_service_client::AdminServiceClient};
-use tonic_types::StatusExt;
 
 use super::callers::House;
 use crate::command::Operator;
@@ -26,11 +24,11 @@ pub fn done(service: &Service, key: Option<&str>, line: &str) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-fn is_let_in(service: &Service, key: Option<&str>) -> bool {
+pub fn is_let_in(service: &Service, key: Option<&str>) -> bool {
     tollgate(service, key, "credit acme").status.success()
 }
 
-fn listed(service: &Service, key: &str) -> Vec<Value> {
+pub fn listed(service: &Service, key: &str) -> Vec<Value> {
     let found: Value = serde_json::from_str(&done(service, Some(key), "access --in-store list --output json")).unwrap();
     found["callers"].as_array().unwrap().clone()
 }
@@ -124,74 +122,4 @@ async fn nobody_gives_what_they_have_not_a_repetition_shows_no_key_and_what_is_k
     assert_eq!(house.refused(root, "AdminService/CreateKey", past).await, "INVALID_REQUEST");
     let revoke = json!({ "requestId": "g", "name": "nobody", "operator": by });
     assert_eq!(house.refused(root, "AdminService/RevokeKey", revoke).await, "CALLER_NOT_FOUND");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_last_key_that_lets_in_others_is_not_revoked_before_there_is_another() {
-    let folder = temporary_folder();
-    let [store, file] = ["ledger.db", "access.toml"].map(|name| folder.path().join(name).display().to_string());
-    std::fs::write(&file, "").unwrap();
-    let service = Service::open(&["--store", &store, "--access-file", &file], &[]);
-    done(&service, None, "account create acme --name Acme --currency EUR --mode prepaid");
-    let root = done(&service, None, "access --in-store create-key root --role admin");
-    for other in ["desk --role operate", "bound --role admin --account acme", "short --role admin --expires 2999-01-01"] {
-        done(&service, Some(&root), &format!("access --in-store create-key {other}"));
-    }
-    let refused = || {
-        let output = tollgate(&service, Some(&root), "access --in-store revoke-key root");
-        assert!(!output.status.success(), "{output:?}");
-        String::from_utf8(output.stderr).unwrap()
-    };
-    let said = refused();
-    assert!(said.contains("LAST_MANAGER") && said.contains("first make another"), "{said}");
-    done(&service, Some(&root), "access --in-store revoke-key desk");
-    assert!(refused().contains("LAST_MANAGER"), "it is still let in");
-
-    // With another, it goes; then that is the last.
-    let other = done(&service, Some(&root), "access --in-store create-key other --role admin");
-    done(&service, Some(&root), "access --in-store revoke-key root");
-    let last = tollgate(&service, Some(&other), "access --in-store revoke-key other");
-    assert!(String::from_utf8(last.stderr).unwrap().contains("LAST_MANAGER"));
-
-    // A key of the access file counts, too; one that the access file refuses does not.
-    let on_machine = |words: &str| {
-        let output =
-            Command::new(binary()).arg("access").args(words.split(' ')).args(["--access-file", &file]).env_clear().output().unwrap();
-        assert!(output.status.success(), "{words}: {output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
-    };
-    let machine = on_machine("create-key machine --role admin");
-    until("the key of the file is known", async || is_let_in(&service, Some(&machine)).then_some(())).await;
-    on_machine(&format!("revoke-key {}", &other[..11]));
-    until("the key of the store is refused", async || (!is_let_in(&service, Some(&other))).then_some(())).await;
-    done(&service, Some(&machine), "access --in-store revoke-key other");
-    assert!(listed(&service, &machine).iter().filter(|caller| caller["name"] == "other").all(|caller| caller["revokedAt"].is_string()));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_first_key_is_made_on_the_machine_itself_and_never_from_another() {
-    let folder = temporary_folder();
-    let store = folder.path().join("ledger.db").display().to_string();
-    // Everybody who reaches it may do everything, by way of a proxy too, which says where a call comes from.
-    let service = Service::open(&["--store", &store, "--insecure", "--trusted-proxies", "127.0.0.1"], &[]);
-    let mut admin = AdminServiceClient::connect(format!("http://{}", service.address)).await.unwrap();
-    let mut create = async |from: Option<&str>| {
-        let grant = Some(v1::Grant { roles: vec!["admin".into()], ..v1::Grant::default() });
-        let operator = Some(v1::Operator { actor: "eve".into(), reason: "a test".into() });
-        let mut request = tonic::Request::new(v1::CreateKeyRequest {
-            request_id: "k".into(),
-            name: "root".into(),
-            grant,
-            operator,
-            ..Default::default()
-        });
-        if let Some(from) = from {
-            request.metadata_mut().insert("x-forwarded-for", from.parse().unwrap());
-        }
-        admin.create_key(request).await
-    };
-    let refused = create(Some("203.0.113.9")).await.unwrap_err();
-    assert_eq!(refused.get_details_error_info().unwrap().reason, "FIRST_CALLER");
-    assert!(refused.message().contains("on the machine itself"), "{refused:?}");
-    assert!(create(None).await.unwrap().into_inner().key.starts_with("tg_"));
 }

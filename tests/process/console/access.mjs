@@ -134,6 +134,36 @@ test("a key is shown once, known by its beginning, and revoked", { user: "admin"
   equal((await page.goto("/settings/keys/other?name=checkout")).status(), 404);
   await page.goto("/settings/audit?action=access.key_revoked");
   await page.getByText("no longer used").waitFor();
+
+  // The last that lets in others goes only by a user who can sign in again.
+  await page.goto("/settings/keys");
+  await page.getByLabel("Name", { exact: true }).fill("last");
+  await page.getByRole("checkbox", { name: /^admin/ }).check();
+  await page.getByLabel("Reason").fill("to let in others");
+  await create.click();
+  await page.getByRole("heading", { name: "Key last" }).waitFor();
+  const elsewhere = await context.browser().newContext({ baseURL: stage.urls.quiet, locale: "en-GB" });
+  const keeper = await elsewhere.newPage();
+  keeper.setDefaultTimeout(60_000);
+  await keeper.goto(stage.links.quiet.keeper);
+  await keeper.getByRole("button", { name: "Sign in by this link" }).click();
+  await keeper.getByRole("link", { name: "Organization Management" }).waitFor();
+  const revoke = async () => {
+    await keeper.goto("/settings/keys/key?name=last");
+    await keeper.getByLabel("Reason").fill("it was lost");
+    await keeper.getByRole("button", { name: "Revoke" }).click();
+  };
+  await revoke();
+  await keeper.getByRole("alert").getByText("Set a password").waitFor();
+  await looked(keeper, "settings-key-last");
+  await keeper.goto("/you");
+  await keeper.getByLabel("New password", { exact: true }).fill("a sentence of the keeper");
+  await keeper.getByLabel("New password, again").fill("a sentence of the keeper");
+  await keeper.getByRole("button", { name: "Save" }).click();
+  await keeper.getByText("The password has been set").waitFor();
+  await revoke();
+  await keeper.getByText("Revoked. Every process").waitFor();
+  await elsewhere.close();
 });
 
 test("who may only see who is let in changes nothing", { user: "role-audit", at: "quiet" }, async (page) => {

@@ -208,6 +208,7 @@ reason-USER_EXISTS = Es gibt schon einen Benutzer dieses Namens.
 reason-USER_DISABLED = Der Benutzer ist gesperrt. Lassen Sie ihn erst wieder zu.
 reason-OWN_USER = Niemand ändert, was er selbst darf. Das tut jemand anderes, der Benutzer verwaltet.
 reason-CALLER_EXISTS = Es gibt schon einen dieses Namens. Widerrufen Sie ihn zuerst.
+reason-LAST_MANAGER = Das ist der letzte Zugang, mit dem andere zugelassen werden können, und Sie haben kein Passwort, mit dem Sie wiederkommen. Setzen Sie erst ein Passwort, auf der Seite unter Ihrem Namen, oder erstellen Sie einen anderen Schlüssel der Rolle admin.
 reason-TOO_MANY_CALLERS = Es gibt so viele Aufrufer, wie es geben darf.
 sending-links = E-Mails enthalten einen Link zu ihrem Dokument
 sending-links-help = Der Kunde öffnet ihn ohne Konto. Ein Dokument, das für einen Anhang zu groß ist, bekommt in jedem Fall einen Link.

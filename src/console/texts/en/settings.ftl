@@ -208,6 +208,7 @@ reason-USER_EXISTS = There is a user of this name already.
 reason-USER_DISABLED = The user may not sign in. Let it sign in first.
 reason-OWN_USER = Nobody changes what they may do themselves. Another administrator does.
 reason-CALLER_EXISTS = There is one of this name already. Revoke it first.
+reason-LAST_MANAGER = This is the last by which others can be let in, and you have no password to come back with. Set a password first, on the page under your name, or make another key of the role admin.
 reason-TOO_MANY_CALLERS = There are as many callers as there may be.
 sending-links = Mails have a link to their document
 sending-links-help = The customer opens it without an account. A document that is too large to be attached has a link in any case.
