@@ -139,6 +139,19 @@ impl Principal {
         Self { name: String::new(), kind: Kind::Local, grants, acts_for_others: false, share: Arc::default(), ends: None, credential }
     }
 
+    /// By what it is known, as audit records say it; empty if it is not known.
+    #[must_use]
+    pub fn authenticated_by(&self) -> &'static str {
+        match self.kind {
+            Kind::Local if self.name.is_empty() => "",
+            Kind::Local => "none",
+            Kind::Key => "key",
+            Kind::Certificate => "certificate",
+            Kind::Token => "token",
+            Kind::User => "user",
+        }
+    }
+
     /// Whether it may do this at all, on whatever account.
     #[must_use]
     pub fn may(&self, permission: Permission) -> bool {

@@ -89,13 +89,13 @@ fn reason_of(record: &AuditRecord) -> String {
 }
 
 fn in_rows(found: &[AuditRecord]) -> Listing {
-    let mut table = table_of(&["at", "who", "from", "what", "account", "outcome", "reason"], 7..7);
+    let mut table = table_of(&["at", "who", "known by", "from", "what", "account", "outcome", "reason"], 8..8);
     for record in found {
         let who =
             if record.on_behalf_of.is_empty() { record.actor.clone() } else { format!("{} for {}", record.actor, record.on_behalf_of) };
         let outcome = record.outcome().as_str_name().trim_start_matches("AUDIT_OUTCOME_").to_lowercase();
-        let from = record.address.clone();
-        table.add_row([instant_text(record.at), who, from, record.action.clone(), record.account_id.clone(), outcome, reason_of(record)]);
+        let (by, from, what) = (record.authenticated_by.clone(), record.address.clone(), record.action.clone());
+        table.add_row([instant_text(record.at), who, by, from, what, record.account_id.clone(), outcome, reason_of(record)]);
     }
     table
 }

@@ -97,13 +97,12 @@ impl AccessLayer {
         Self { trail: Some((trail, protocol)), access: self.access }
     }
 
-    fn tell(&self, error: &Error, caller: &str, path: &str, headers: &HeaderMap, peer: Option<&Peer>) {
+    fn tell(&self, error: &Error, caller: &Arc<Principal>, what: &str, headers: &HeaderMap, peer: Option<&Peer>) {
         let Some((trail, protocol)) = &self.trail else { return };
         let trace = headers.get("traceparent").and_then(|value| value.to_str().ok()).and_then(Trace::parse);
         let address = peer.map(|peer| peer.address.ip());
-        let origin = RequestContext::new(*protocol, nobody(), None, trace).from_address(address).origin();
-        let method = path.rsplit('.').next().unwrap_or_default();
-        trail.refused(Refused { reason: error.reason, what: method, caller, address, account: "", origin });
+        let origin = RequestContext::new(*protocol, Arc::clone(caller), None, trace).from_address(address).origin();
+        trail.refused(Refused { reason: error.reason, what, caller: &caller.name, address, account: "", origin });
     }
 
     /// Admits everybody, with all permissions.
@@ -118,7 +117,15 @@ impl AccessLayer {
             return Ok(nobody());
         }
         let caller = self.authenticate(headers, peer)?;
-        permit(&caller, path).inspect_err(|error| self.tell(error, &caller.name, path, headers, peer))?;
+        let method = path.rsplit('.').next().unwrap_or_default();
+        permit(&caller, path).inspect_err(|error| self.tell(error, &caller, method, headers, peer))?;
+        Ok(caller)
+    }
+
+    /// Finds who asks for what is no method, and whether it may.
+    pub fn enter_for(&self, needed: Permission, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Arc<Principal>, Refusal> {
+        let caller = self.authenticate(headers, peer)?;
+        permit_for(&caller, needed).inspect_err(|error| self.tell(error, &caller, needed.name(), headers, peer))?;
         Ok(caller)
     }
 
@@ -149,7 +156,7 @@ impl AccessLayer {
             metrics().callers.count_failed_authentication();
             Refusal { error: Error::credentials_invalid(), delay: self.access.note_failure(presented.address) }
         });
-        known.inspect_err(|refusal: &Refusal| self.tell(&refusal.error, "", "", headers, peer))
+        known.inspect_err(|refusal: &Refusal| self.tell(&refusal.error, &NOBODY, "", headers, peer))
     }
 }
 
@@ -167,7 +174,7 @@ fn permit(caller: &Principal, path: &str) -> Result<(), Error> {
 }
 
 /// Refuses a caller that may not do something at all.
-pub fn permit_for(caller: &Principal, needed: Permission) -> Result<(), Error> {
+fn permit_for(caller: &Principal, needed: Permission) -> Result<(), Error> {
     if caller.may(needed) {
         return Ok(());
     }

@@ -113,5 +113,6 @@ fn record(AuditRecord { chain, place, act, is_erased }: AuditRecord) -> v1::Audi
         details: text(act.content),
         personal: text(act.personal),
         is_erased,
+        authenticated_by: act.origin.authenticated_by,
     }
 }

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::problem::Problem;
 use super::{Api, OPENAPI};
-use crate::grpc::access::{Refusal, permit_for};
+use crate::grpc::access::Refusal;
 use crate::grpc::{AccessLayer, dynamic, status};
 use crate::lanes::socket::Peer;
 use access::Permission;
@@ -22,8 +22,8 @@ pub async fn check(State(api): State<Api>, mut request: Request, next: Next) -> 
 /// The same of metrics, which need a permission of their own; health needs none.
 pub async fn check_metrics(State(access): State<AccessLayer>, request: Request, next: Next) -> Response {
     if request.uri().path() == "/metrics" {
-        let caller = access.authenticate(request.headers(), request.extensions().get::<Peer>());
-        if let Err(refusal) = caller.and_then(|caller| Ok(permit_for(&caller, Permission::ReadAggregation)?)) {
+        let peer = request.extensions().get::<Peer>();
+        if let Err(refusal) = access.enter_for(Permission::ReadAggregation, request.headers(), peer) {
             return Problem::of(&status::of(refusal.when_due().await)).into_response();
         }
     }
@@ -34,11 +34,9 @@ fn enter(api: &Api, request: &mut Request) -> Result<(), Refusal> {
     let (headers, peer) = (request.headers(), request.extensions().get::<Peer>());
     let caller = match api.methods.of_path(request.uri().path()).and_then(|method| dynamic::path(method).ok()) {
         Some(path) => api.access.enter(path.path(), headers, peer)?,
+        None if request.uri().path() == OPENAPI => api.access.enter_for(Permission::Reflect, headers, peer)?,
         None => api.access.authenticate(headers, peer)?,
     };
-    if request.uri().path() == OPENAPI {
-        permit_for(&caller, Permission::Reflect)?;
-    }
     request.extensions_mut().insert(caller);
     Ok(())
 }

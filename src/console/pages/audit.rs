@@ -89,7 +89,8 @@ impl Row {
         let shown = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
         let content = act.content.iter().chain(&act.personal).filter(|(_, value)| !value.is_null());
         let whom = [&act.actor, &act.on_behalf_of].into_iter().filter(|name| !name.is_empty()).cloned().collect::<Vec<_>>();
-        let origin = [&act.origin.protocol, &act.origin.address].into_iter().filter(|text| !text.is_empty()).cloned();
+        let origin =
+            [&act.origin.authenticated_by, &act.origin.protocol, &act.origin.address].into_iter().filter(|text| !text.is_empty()).cloned();
         Self {
             at: locale.instant(act.at),
             machine: locale.machine(act.at),
@@ -175,6 +176,7 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         "address",
         "content",
         "personal",
+        "authenticated_by",
     ];
     csv_list(&console, &visitor, "audit.csv", &header, move |console, visitor, after| {
         let filter = wanted.filter(&console);
@@ -204,5 +206,6 @@ fn record(locale: &Locale, found: AuditRecord) -> Vec<String> {
         act.origin.address,
         json(act.content),
         json(act.personal),
+        act.origin.authenticated_by,
     ]
 }

@@ -68,6 +68,7 @@ struct Kind {
     reason: &'static str,
     what: String,
     caller: String,
+    authenticated_by: String,
     address: Option<IpAddr>,
 }
 
@@ -156,7 +157,8 @@ impl Trail {
         let mut state = self.state();
         state.end_minute(at);
         let Refused { reason, what, caller, address, account, origin } = refused;
-        let kind = Kind { reason, what: what.to_owned(), caller: caller.to_owned(), address };
+        let authenticated_by = origin.authenticated_by.clone();
+        let kind = Kind { reason, what: what.to_owned(), caller: caller.to_owned(), authenticated_by, address };
         if let Some(known) = state.refusals.get_mut(&kind) {
             known.more += 1;
             return;
@@ -270,6 +272,7 @@ fn line(act: &Act) -> String {
         ("outcome", act.outcome.name()),
         ("request_id", &act.request_id),
         ("protocol", &act.origin.protocol),
+        ("authenticated_by", &act.origin.authenticated_by),
         ("address", &act.origin.address),
         ("trace_id", &act.origin.trace_id),
     ];
@@ -324,10 +327,12 @@ mod tests {
             trail.refused(refused("eve", "192.0.2.1"));
         }
         trail.refused(refused("eve", "192.0.2.2"));
+        // Another caller of the same name.
+        trail.refused(Refused { origin: Origin::local().authenticated_by("token"), ..refused("eve", "192.0.2.2") });
         let told = |trail: &Trail| {
             std::mem::take(&mut trail.state().waiting).iter().map(|act| act.content.get("more").cloned()).collect::<Vec<_>>()
         };
-        assert_eq!(told(&trail), [None, None]);
+        assert_eq!(told(&trail), [None, None, None]);
         clock.set(UnixMillis::new(61_000));
         trail.state().end_minute(UnixMillis::new(61_000));
         assert_eq!(told(&trail), [Some(json!(4))]);

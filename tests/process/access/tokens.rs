@@ -32,7 +32,7 @@ fn base64(bytes: impl AsRef<[u8]>) -> String {
 }
 
 /// Makes a key, and returns the public part of it as a JWK.
-fn made(folder: &Path, algorithm: &str, options: &[&str]) -> Value {
+pub fn made(folder: &Path, algorithm: &str, options: &[&str]) -> Value {
     openssl(folder, &[&["genpkey", "-out", algorithm], options].concat());
     let public = openssl(folder, &["pkey", "-in", algorithm, "-pubout", "-outform", "DER"]);
     let last = |count: usize| &public[public.len() - count..];
@@ -47,7 +47,7 @@ fn made(folder: &Path, algorithm: &str, options: &[&str]) -> Value {
 }
 
 /// Signs a token with the key of an algorithm.
-fn signed(folder: &Path, algorithm: &str, header: &Value, claims: &Value) -> String {
+pub fn signed(folder: &Path, algorithm: &str, header: &Value, claims: &Value) -> String {
     let text = format!("{}.{}", base64(header.to_string()), base64(claims.to_string()));
     std::fs::write(folder.join("text"), &text).unwrap();
     let signature = match algorithm {

@@ -271,8 +271,8 @@ async fn each_call_that_changes_something_leaves_one_record_of_who_what_and_from
         let of: Vec<&Value> =
             found.iter().filter(|record| record["action"] == **action && record["requestId"].as_str().unwrap_or_default() == id).collect();
         let [record] = of[..] else { panic!("{method}: {of:#?} of {found:#?}") };
-        let texts = ["actor", "protocol", "address", "outcome"].map(|name| record[name].as_str().unwrap());
-        assert_eq!(texts, ["root", "grpc", "127.0.0.1", "AUDIT_OUTCOME_DONE"], "{method}: {record:#}");
+        let texts = ["actor", "authenticatedBy", "protocol", "address", "outcome"].map(|name| record[name].as_str().unwrap());
+        assert_eq!(texts, ["root", "key", "grpc", "127.0.0.1", "AUDIT_OUTCOME_DONE"], "{method}: {record:#}");
         let is_about = request["accountId"].as_str().is_none_or(|account| record["accountId"] == account);
         assert!(is_about, "{method}: {record:#}");
     }

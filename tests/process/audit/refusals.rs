@@ -1,5 +1,7 @@
 //! Refusals, starts and changes of access are on record; and where there is no billing store, all acts, as lines of JSON.
 
+use std::process::Command;
+
 use access::file::GrantEntry;
 use serde_json::{Value, json};
 
@@ -48,6 +50,8 @@ async fn the_first_refusal_of_a_kind_is_on_record_in_full_and_repetitions_are_no
     assert_eq!(firsts, expected, "{found:#?}");
     assert!(found.len() <= 15, "{found:#?}");
     assert!(found.iter().all(|record| record["address"] == "127.0.0.1" && record["protocol"] == "grpc"), "{found:#?}");
+    let is_known = |record: &Value| record["actor"] == "clerk";
+    assert!(found.iter().all(|record| (record["authenticatedBy"] == "key") == is_known(record)), "{found:#?}");
     // The start is there, too, and what changes in the access file: who may do what, and no digest.
     house.add("night", GrantEntry { roles: vec!["read".into()], ..GrantEntry::default() });
     let changed =
@@ -58,6 +62,23 @@ async fn the_first_refusal_of_a_kind_is_on_record_in_full_and_repetitions_are_no
     let started = records(&house, root, json!({ "action": "service.started" })).await;
     let flags = inner(&started[0], "details");
     assert_eq!([&flags["insecure"], &flags["serve_ahead"], &flags["access_open"]], [false, false, false]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_a_caller_may_not_see_metrics_or_what_calls_there_are_is_on_record_too() {
+    let (house, keys) = House::start_with(&[("root", "admin", &[]), ("switch", "charge", &[])], &["--metrics-credentials"]).await;
+    assert_eq!(house.get(Some(&keys[1]), "openapi.json"), 403);
+    let metrics = format!("http://{}/metrics", house.service.metrics);
+    let header = format!("authorization: Bearer {}", keys[1]);
+    let asked = Command::new("curl").args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H", &header, &metrics]).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&asked.stdout), "403");
+    until("both are on record", async || {
+        let found = records(&house, &keys[0], json!({ "outcome": "AUDIT_OUTCOME_REFUSED", "actor": "switch" })).await;
+        let mut told: Vec<_> = found.iter().map(|record| inner(record, "details")["what"].as_str().unwrap().to_owned()).collect();
+        told.sort();
+        (told == ["read_aggregation", "reflect"]).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,6 +110,7 @@ async fn without_a_billing_store_acts_are_lines_of_json_and_charges_are_none() {
     let expected = [("service.started", ""), ("account.create", "create"), ("account.top_up", "top-up"), ("account.refund", "r")];
     assert_eq!(told, expected);
     assert_eq!((lines[3]["details"]["amount"].as_str(), lines[3]["address"].as_str()), (Some("1"), Some("127.0.0.1")));
+    assert_eq!(lines[3]["authenticated_by"].as_str(), Some("none"), "everybody was let in");
     assert!(service.stopped().await.success());
 }
 
