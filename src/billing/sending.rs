@@ -2,7 +2,7 @@
 //!
 //! A row of `mails` is written by the transaction that issues a document or takes a payment in ([`outbox`]). A process claims it under a
 //! fence ([`queue`]), says so before the server can have taken it, and writes down the outcome: so each is taken at most once,
-//! whichever process dies, and what cannot be known is marked unknown. [`place`] keeps a copy of the store from sending again.
+//! whichever process dies, and what cannot be known is marked unknown. [`copy_guard`] keeps a copy of the store from sending again.
 
 pub mod by_hand;
 pub mod copy_guard;

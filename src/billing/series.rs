@@ -1,7 +1,7 @@
 //! Series of numbers. A document has a place in one, and carries a digest of its content and of the document before it.
 //!
 //! A series' row is locked by the first statement of the transaction that numbers, and changed by its last. It keeps the place and the
-//! digest of the last document: the head. [`digest`] says what a digest covers; [`earlier`] chains what was issued before there were any.
+//! digest of the last document: the head. [`digest`] says what a digest covers; [`backfill`] chains what was issued before there were any.
 
 pub mod backfill;
 pub mod digest;

@@ -1,7 +1,7 @@
 //! Acts that need a second person: write-offs, adjustments and raised limits above a figure. Off until a figure is set.
 //!
 //! An act above its figure is not done: [`holding`] keeps it in the billing store, and returns its number. Somebody else approves it,
-//! within 7 days; then [`doing`] has the ledger do it under its own request id, as if the one who asked had sent it only now. Every
+//! within 7 days; then [`execution`] has the ledger do it under its own request id, as if the one who asked had sent it only now. Every
 //! command passes [`UseCases::admit`], whatever the protocol, so that there is no way around.
 //!
 //! The figures are copied into the ledger's store with who may call, and are known to every process within seconds, without SQL.

@@ -1,4 +1,4 @@
-//! Documents by how far their mail is, as lists ask for it: the same answer in SQL as [`super::look`] gives for each.
+//! Documents by how far their mail is, as lists ask for it: the same answer in SQL as [`super::mail_queries`] gives for each.
 
 use super::MailState;
 use super::mail_queries::DocumentSending;
