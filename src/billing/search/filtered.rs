@@ -141,7 +141,8 @@ impl Query<'_> {
         if is_owing {
             sets.push(Set { index: "accounts_owing", condition: "balance < 0".to_owned() });
         }
-        if mode.is_some() || status.is_some() {
+        // In the order of an amount, those of a mode and a status lie by themselves.
+        if self.order.by == OrderBy::Name && (mode.is_some() || status.is_some()) {
             // All modes are named where none is, so that the index is used.
             let modes =
                 mode.map_or_else(|| format!("{}, {}", Mode::Prepaid as i64, Mode::Postpaid as i64), |mode| (mode as i64).to_string());

@@ -47,7 +47,9 @@ async fn filled(url: &str) -> Billing {
     for sql in rows(count()) {
         billing.store().pool().execute(AssertSqlSafe(sql)).await.unwrap();
     }
-    billing.store().pool().execute("ANALYZE").await.unwrap();
+    // PostgreSQL does both by itself.
+    let known = if billing.store().dialect() == Dialect::Postgres { "VACUUM ANALYZE accounts, account_search" } else { "ANALYZE" };
+    billing.store().pool().execute(known).await.unwrap();
     billing
 }
 
@@ -201,7 +203,7 @@ async fn goes_along_indices(billing: &Billing) {
             (true, false) => "accounts_low",
             (false, false) if currency.is_some() => "accounts_by_currency",
             // Of the indices that begin with the mode and the status, PostgreSQL takes any.
-            (false, false) if status.is_some_and(|status| status != Status::Active) => "accounts_by_",
+            (false, false) if query.order.by == OrderBy::Name && status.is_some_and(|status| status != Status::Active) => "accounts_by_",
             // Half of all are postpaid, and nearly all active.
             (false, false) => walked,
         };
