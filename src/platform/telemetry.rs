@@ -3,6 +3,7 @@
 //! [`start`] sets up [`logs`] on stderr and, if an endpoint is given, the export of [`traces`] and metrics by OTLP; [`Telemetry::stop`] sends what is left, within
 //! [`FLUSH_LIMIT`]. [`crate::rpc`] measures calls, [`metrics`](mod@metrics) counts, [`endpoint`] shows the counts.
 
+mod collector;
 pub mod endpoint;
 mod export;
 pub mod logs;

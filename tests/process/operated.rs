@@ -1,5 +1,6 @@
 //! What operators are given: dashboards and alerts that say something, by the real Prometheus; the runbook and the table of metrics.
 
+mod collector;
 mod commands;
 mod declines;
 mod files;

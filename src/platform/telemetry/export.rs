@@ -46,10 +46,10 @@ impl Export {
         let entered = runtime.enter();
         let (resource, [of_traces, of_metrics]) = (resource::of_process(), endpoints);
         let timeout = |signal| (!resource::has_timeout(signal)).then_some(TIMEOUT);
-        let start = |endpoint| traces::start(options, endpoint, timeout("TRACES"), resource.clone());
-        let traces = of_traces.map(start).transpose()?;
-        let start = |endpoint| otlp::start(endpoint, timeout("METRICS"), resource.clone());
-        let metrics = of_metrics.map(start).transpose()?;
+        let start = |endpoint: &String| traces::start(options, endpoint, timeout("TRACES"), resource.clone());
+        let traces = of_traces.as_ref().map(start).transpose()?;
+        let start = |endpoint: &String| otlp::start(endpoint, timeout("METRICS"), resource.clone());
+        let metrics = of_metrics.as_ref().map(start).transpose()?;
         drop(entered);
         Ok(Some(Self { traces, metrics, runtime }))
     }

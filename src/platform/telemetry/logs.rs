@@ -45,8 +45,9 @@ pub(super) fn layer(options: &TelemetryOptions) -> anyhow::Result<Box<dyn Layer<
     })
 }
 
-/// A pool opens a connection in place of one that was lost, and what cannot be opened is an error of the caller's.
-const QUIET: &str = "sqlx_core=warn";
+/// A pool opens a connection in place of one that was lost, and what cannot be opened is an error of the caller's. Of exports that fail, the first
+/// is said, with its reason, by `collector`.
+const QUIET: &str = "sqlx_core=warn,opentelemetry-otlp=error";
 
 /// Refuses a filter that is none.
 pub fn check(options: &TelemetryOptions) -> anyhow::Result<()> {

@@ -22,6 +22,7 @@ use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::{Sampler, SdkTracer, SdkTracerProvider};
 
+use super::collector::Collector;
 use crate::config::{TelemetryOptions, opentelemetry};
 
 pub use opentelemetry::trace::SpanKind;
@@ -47,15 +48,16 @@ struct Sampling {
 /// Starts to export. `timeout` is how long one export may take, if the environment does not say it.
 pub(super) fn start(
     options: &TelemetryOptions,
-    endpoint: String,
+    endpoint: &str,
     timeout: Option<Duration>,
     resource: Resource,
 ) -> anyhow::Result<SdkTracerProvider> {
     let ratio = ratio(options, opentelemetry)?;
     let exporter = SpanExporter::builder().with_tonic().with_endpoint(endpoint);
     let exporter = timeout.into_iter().fold(exporter, WithExportConfig::with_timeout);
+    let exporter = exporter.build().context("traces cannot be exported")?;
     let provider = SdkTracerProvider::builder()
-        .with_batch_exporter(exporter.build().context("traces cannot be exported")?)
+        .with_batch_exporter(Collector::new(exporter, "traces", endpoint))
         // What has a span was sampled before.
         .with_sampler(Sampler::AlwaysOn)
         .with_resource(resource)

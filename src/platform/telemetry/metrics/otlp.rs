@@ -15,6 +15,7 @@ use prometheus_client::metrics::MetricType;
 
 use super::registrar::Described;
 use super::{COMMANDS, SECONDS, TextFormat, metrics};
+use crate::telemetry::collector::Collector;
 
 /// For how long what was read is good: an export asks for one metric after another.
 const GOOD_FOR: Duration = Duration::from_millis(100);
@@ -22,10 +23,10 @@ const GOOD_FOR: Duration = Duration::from_millis(100);
 static HISTOGRAMS: OnceLock<HashMap<String, Histogram<f64>>> = OnceLock::new();
 
 /// Starts to export. `timeout` is how long one export may take, if the environment does not say it.
-pub fn start(endpoint: String, timeout: Option<Duration>, resource: Resource) -> anyhow::Result<SdkMeterProvider> {
+pub fn start(endpoint: &str, timeout: Option<Duration>, resource: Resource) -> anyhow::Result<SdkMeterProvider> {
     let exporter = MetricExporter::builder().with_tonic().with_endpoint(endpoint);
     let exporter = timeout.into_iter().fold(exporter, WithExportConfig::with_timeout);
-    let exporter = exporter.build().context("metrics cannot be exported")?;
+    let exporter = Collector::new(exporter.build().context("metrics cannot be exported")?, "metrics", endpoint);
     let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter).with_resource(resource).build();
     let meter = provider.meter("tollgate");
     let mut histograms = HashMap::new();
