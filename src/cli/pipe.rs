@@ -7,12 +7,12 @@ use std::io::{self, ErrorKind, Stdout, Write};
 /// What a shell shows for a command that SIGPIPE has ended.
 const ENDED_BY_THE_READER: i32 = 128 + 13;
 
-/// Lets `println!`, which panics where nobody reads, end the process quietly.
+/// Lets `println!` and `eprintln!`, which panic where nobody reads, end the process quietly.
 pub fn end_with_the_reader() {
     let other = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         let text = panic.payload_as_str().unwrap_or_default();
-        if text.starts_with("failed printing to stdout") && text.contains("Broken pipe") {
+        if text.starts_with("failed printing to std") && text.contains("Broken pipe") {
             std::process::exit(ENDED_BY_THE_READER);
         }
         other(panic);

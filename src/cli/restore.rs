@@ -8,6 +8,7 @@ use clap::Args;
 use super::failure::stores_failure;
 use super::operator::user;
 use super::output::Output;
+use super::pipe::say;
 use super::table::table;
 use super::verify::{self, VerifyOptions, progress};
 use crate::app;
@@ -44,7 +45,7 @@ pub async fn run(mut options: RestoreOptions) -> anyhow::Result<ExitCode> {
         let cells = [u64::from(row.partition), row.entries, row.accounts, row.reservations, row.request_ids];
         shown.add_row(cells.map(|cell| cell.to_string()));
     }
-    println!("{shown}");
+    say!("{shown}");
     if options.stores.store.redis.is_some() {
         // Unless told otherwise, it has as many as it had.
         options.stores.store.partitions = u16::try_from(restored.len()).ok();

@@ -1,5 +1,7 @@
 //! Operators' commands: the real binary, as a person or a script calls it, against the running service.
 
+mod unread;
+
 use crate::command::Operator;
 use crate::service::Service;
 use crate::support::{RedisServer, temporary_folder};
@@ -53,6 +55,20 @@ fn an_account_is_led_through_its_life_on_redis() {
     let redis = RedisServer::redis();
     let service = Service::redis(&redis.url());
     lead_an_account_through_its_life(&service);
+    assert!(service.stop().success());
+}
+
+#[test]
+fn an_account_that_is_not_closed_is_not_erased_and_the_command_says_so_as_others_do() {
+    let folder = temporary_folder();
+    let service = Service::embedded(folder.path());
+    let operator = Operator::of(&service);
+    operator.json("account create acme --name Acme --currency EUR --mode prepaid");
+    let refused = operator.run("account erase acme --reason asked");
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.error.ends_with("(ACCOUNT_NOT_CLOSED)\n"), "{}", refused.error);
+    let nobody = Operator::nowhere().run("account erase acme --reason asked");
+    assert_eq!(nobody.status.code(), Some(3), "{}", nobody.error);
     assert!(service.stop().success());
 }
 
@@ -209,20 +225,5 @@ fn shells_can_complete_the_commands() {
         let script = Operator::nowhere().run(&format!("completions {shell}"));
         assert!(script.status.success());
         assert!(script.output.contains(word), "{}", script.output);
-    }
-}
-
-#[test]
-fn a_command_whose_reader_has_gone_ends_quietly() {
-    for arguments in [&["completions", "bash"][..], &["--help"]] {
-        let mut child = std::process::Command::new(crate::service::binary())
-            .args(arguments)
-            .stdout(std::process::Stdio::piped())
-            .stderr(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
-        drop(child.stdout.take());
-        let ended = child.wait_with_output().unwrap();
-        assert!(ended.stderr.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&ended.stderr));
     }
 }

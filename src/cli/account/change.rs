@@ -202,8 +202,7 @@ pub async fn close(client: &mut Client, options: StateOptions, output: Output) -
 pub async fn erase(client: &mut Client, options: StateOptions, output: Output) -> anyhow::Result<ExitCode> {
     let (account_id, request_id, operator) = options.into_parts();
     let request = EraseAccountRequest { account_id, request_id, operator, ..Default::default() };
-    let answer = client.accounts.erase_account(request).await?.into_inner();
-    output.show(&answer, |_| "Erased.".to_owned())?;
+    output.show_call(client.accounts.erase_account(request), |_| "Erased.".to_owned()).await?;
     Ok(ExitCode::SUCCESS)
 }
 
