@@ -60,6 +60,10 @@ fn systemd_finds_nothing_wrong_with_the_units_and_little_exposed() {
     let folder = temporary_folder();
     for name in ["tollgate.service", "tollgate-aggregate.service"] {
         let unit = folder.path().join(name);
+        for line in ["Type=notify", "WatchdogSec=30"] {
+            assert!(read(name).lines().any(|found| found == line), "{name}: {line}");
+        }
+        assert!(read(name).lines().any(|line| line.starts_with("After=") && line.contains(" time-sync.target")), "{name}");
         let here = read(name).replace("/usr/bin/tollgate", binary().to_str().unwrap());
         std::fs::write(&unit, here).unwrap();
         run(Command::new("systemd-analyze").args(["verify", "--man=no", "--recursive-errors=no"]).arg(&unit));
