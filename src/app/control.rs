@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::aggregation::Aggregation;
 use super::lane::LaneContext;
 use super::listeners::{Listeners, follow_access, follow_key_sets, follow_tls, serve_health, serve_metrics};
+use super::opening::refuse_foreign;
 use super::partitions::{Partitions, Spans};
 use super::readiness_report::ReadinessReport;
 use super::recorded::Writer;
@@ -140,6 +141,7 @@ impl Control {
             () = watch_journal(&self.plan, &ledger, &spans, self.aggregation.as_ref()) => Ok(()),
             () = count_sizes(&ledger) => Ok(()),
             () = probe_billing(&self.plan) => Ok(()),
+            result = refuse_foreign(self.plan.billing.as_ref(), &ledger) => result,
             () = self.plan.store.listen() => Ok(()),
             _ = select_all(self.lanes.iter_mut().chain(&mut self.http).chain(&mut self.console).chain(&mut self.public).map(|lane| Box::pin(lane.ended()))) => Err(anyhow::anyhow!("a lane ended")),
         }

@@ -4,12 +4,13 @@
 //! nor the billing store's is there, and the billing store's only beside a ledger without entries. A billing store that knows a ledger
 //! tells that one was lost, not that there never was one.
 
+use std::future::pending;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use futures_util::future::join_all;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use access::StoredCallers;
 
@@ -24,6 +25,9 @@ use crate::service::callers;
 
 /// How long a service waits for its billing store at the start. Charging does not need it.
 const PATIENCE: Duration = Duration::from_secs(1);
+
+/// How long after that it is asked again.
+const LATER: Duration = Duration::from_secs(5);
 
 /// Decides how a service, or a command that creates a ledger, opens the ledger of these options.
 async fn decide(store: &StoreOptions, billing: &BillingOptions, create: &CreateOptions) -> anyhow::Result<Opening> {
@@ -79,9 +83,7 @@ pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store>
         let ledger = ledger(&store).await?;
         let check = async {
             billing.store().check_new().await?;
-            billing.check_ledger(store.identity()).await?;
-            partitions::check_number(billing.store(), store.settings().partitions).await?;
-            billing.check_is_current(&ledger).await
+            belongs(&billing, &ledger).await
         };
         let checked = timeout(PATIENCE, check).await;
         billing.store().close().await;
@@ -93,6 +95,26 @@ pub async fn open(options: &ServeOptions, clock: Clock) -> anyhow::Result<Store>
         refuse_unread(&store).await?;
     }
     Ok(store)
+}
+
+/// Refuses a billing store that is another ledger's, or that of this ledger as it was restored since.
+async fn belongs(billing: &Billing, ledger: &Ledger) -> Result<(), BillingError> {
+    billing.check_ledger(ledger.identity()).await?;
+    partitions::check_number(billing.store(), ledger.partitions()).await?;
+    billing.check_is_current(ledger).await
+}
+
+/// Does so once the billing store can be asked: at the start it may have been away. What is charged meanwhile by a ledger that is not its own would
+/// never be billed, so that this ends the service, which is then not started again.
+pub async fn refuse_foreign(billing: Option<&Billing>, ledger: &Ledger) -> anyhow::Result<()> {
+    let Some(billing) = billing else { return pending().await };
+    loop {
+        match belongs(billing, ledger).await {
+            Ok(()) => return pending().await,
+            Err(error @ (BillingError::Foreign(_) | BillingError::Invalid { .. })) => return Err(error.into()),
+            Err(_) => sleep(LATER).await,
+        }
+    }
 }
 
 /// Refuses to go without a billing store where one reads the journal: what that has not read yet would be deleted.

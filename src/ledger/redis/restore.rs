@@ -46,7 +46,15 @@ impl Installation {
         if let Some(found) = &found {
             found.settings.check(settings)?;
         }
-        if !found.as_ref().is_some_and(|found| found.is_being_restored) {
+        let unfinished = found.as_ref().filter(|found| found.is_being_restored);
+        if let Some(other) = unfinished.and_then(|found| found.ledger).filter(|other| *other != id) {
+            bail!(
+                "ledger {other} is being restored into {}, and this is ledger {id}: run that restoration again, by its own billing store, or \
+                 restore into an empty store",
+                options.place()
+            );
+        }
+        if unfinished.is_none() {
             for keys in &store.partitions {
                 let accounts: usize = nodes.query(keys.slot, redis::cmd("HLEN").arg(keys.accounts())).await?;
                 if accounts > 1 {

@@ -59,6 +59,28 @@ async fn an_aggregator_of_another_ledger_is_refused_before_it_claims_anything() 
     serve_in_vain(folder.path(), &["--redis", &staging.url(), "--billing", &billing]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_whose_billing_store_comes_back_as_another_ledgers_ends_and_says_why() {
+    let (mine, theirs) = (RedisServer::redis(), RedisServer::redis());
+    let postgres = PostgresServer::start();
+    let billing = postgres.database();
+    let service = Service::start(&["--redis", &theirs.url(), "--aggregate", "--billing", &billing], &[]);
+    service.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    aggregated(&service.client().await).await;
+    assert!(service.stopped().await.success());
+
+    let service = Service::redis(&mine.url());
+    service.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+    assert!(service.stopped().await.success());
+    postgres.kill();
+    let service = Service::open(&["--redis", &mine.url(), "--billing", &billing], &[]);
+    postgres.start_again();
+    let says = |text: &str| service.log().iter().any(|line| line.contains(text));
+    until("it says why", async || says("do not belong together").then_some(())).await;
+    assert!([id_in(&mine), id_in(&theirs)].iter().all(|id| says(id)), "{:#?}", service.log());
+    assert_eq!(service.stopped().await.code(), Some(1));
+}
+
 #[tokio::test]
 async fn a_billing_store_without_an_id_takes_only_the_ledger_whose_journal_it_knows() {
     let (mine, theirs) = (RedisServer::redis(), RedisServer::redis());

@@ -57,6 +57,38 @@ async fn a_ledger_is_restored_with_the_partitions_and_the_time_zone_that_it_had(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_restored_of_one_ledger_is_not_taken_over_by_another() {
+    let (redis, mine, theirs) = (RedisServer::redis(), temporary_folder(), temporary_folder());
+    for folder in [&mine, &theirs] {
+        let service = Service::embedded(folder.path());
+        service.client().await.open("acme", PaymentMode::Prepaid, "0", "10").await;
+        until_billed(&service).await;
+        assert!(service.stopped().await.success());
+    }
+    let path = |folder: &tempfile::TempDir| sqlite_url(&folder.path().join("ledger.billing.db"));
+    let billing = Billing::open(&path(&mine), BillingSettings::default()).await.unwrap();
+    let sql = "CREATE TRIGGER interrupted BEFORE UPDATE ON partitions BEGIN SELECT RAISE(ABORT, 'interrupted'); END";
+    sqlx::query(sql).execute(billing.store().pool()).await.unwrap();
+    let restore = |folder: &tempfile::TempDir| run_in(folder.path(), &["restore", "--redis", &redis.url(), "--billing", &path(folder)]);
+    let ended = restore(&mine);
+    assert!(!ended.status.success() && ended.error.contains("interrupted"), "{ended:?}");
+    let begun = redis.command(&["GET", "tollgate:settings"]);
+
+    let ended = restore(&theirs);
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let ids = [&mine, &theirs].map(|folder| run_in(folder.path(), &["init", "--store", "ledger.db"]).error);
+    for said in ids {
+        let id = said.split_whitespace().find(|word| word.len() == 36).unwrap();
+        assert!(ended.error.contains(id), "{id}: {ended:?}");
+    }
+    assert_eq!(redis.command(&["GET", "tollgate:settings"]), begun);
+
+    sqlx::query("DROP TRIGGER interrupted").execute(billing.store().pool()).await.unwrap();
+    let ended = restore(&mine);
+    assert!(ended.status.success(), "{ended:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_restoration_into_a_file_that_was_interrupted_leaves_none_that_could_be_taken_for_a_ledger() {
     let folder = temporary_folder();
     let service = Service::embedded(folder.path());
