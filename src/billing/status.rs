@@ -173,15 +173,13 @@ impl Status {
         self.state().store_error = Some(problem.to_owned());
     }
 
-    /// Whether the billing store answers; else what it says. Logged when that changes.
+    /// Whether the stores answer; else what one of them says. Logged when that changes.
     pub(super) fn set_store(&self, result: Result<(), String>) {
-        let is_up = result.is_ok();
-        metrics().aggregation.set_store_up(is_up);
         let error = result.err();
         let mut state = self.state();
         match (&state.store_error, &error) {
-            (None, Some(error)) => tracing::error!(error, "the billing store is unavailable: aggregation waits"),
-            (Some(_), None) => tracing::info!("the billing store is available again"),
+            (None, Some(error)) => tracing::error!(error, "aggregation waits for a store"),
+            (Some(_), None) => tracing::info!("aggregation goes on"),
             _ => {}
         }
         state.store_error = error;

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use anyhow::bail;
+use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
@@ -146,7 +146,8 @@ impl Connection {
         let config = AsyncConnectionConfig::new().set_response_timeout(Some(self.options.response_timeout));
         // What drives the connection is polled together with what waits for it.
         let connecting = self.options.connect(&self.address, config, |settings| settings);
-        let (connection, mut driver) = timeout(self.options.response_timeout, connecting).await??;
+        let connecting = async { anyhow::Ok(timeout(self.options.response_timeout, connecting).await??) };
+        let (connection, mut driver) = connecting.await.with_context(|| format!("no connection to Redis at {}", self.address))?;
         tokio::select! {
             checked = (self.check)(connection.clone()) => checked?,
             () = &mut driver => bail!("Redis closed the connection"),

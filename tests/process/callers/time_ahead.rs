@@ -132,6 +132,8 @@ async fn a_redis_whose_clock_is_wrong_drags_no_ledger_along() {
     assert_eq!(refused.map(|answer| answer.into_inner().outcome).map_err(|status| reason(&status)), Err("STORE_UNAVAILABLE".to_owned()));
     let health = page(&service, "/healthz").await;
     assert!(health.contains("differ by"), "{health}");
+    let offset_shown = metric(&service, "tollgate_clock_offset_seconds").await.unwrap();
+    assert!((-3_660.0..-3_540.0).contains(&offset_shown), "{offset_shown}");
 
     std::fs::write(&offset, "+0\n").unwrap();
     until("it is served again", || async { is_serving(&service).await.then_some(()) }).await;
