@@ -8,6 +8,7 @@ mod helm;
 mod image;
 mod installed;
 mod metrics;
+mod moved;
 mod package;
 mod prometheus;
 mod sbom;

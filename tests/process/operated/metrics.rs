@@ -11,7 +11,7 @@ use crate::clients::script;
 use crate::service::{Service, debit, money, until};
 use crate::support::{RedisServer, temporary_folder};
 
-fn shown(service: &Service, accept: &str) -> (String, String) {
+pub(super) fn shown(service: &Service, accept: &str) -> (String, String) {
     let url = format!("http://{}/metrics", service.metrics);
     let output = Command::new("curl").args(["-fsSi", "-H", &format!("Accept: {accept}"), &url]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
