@@ -14,6 +14,7 @@ use super::store::Dialect;
 use super::store::rows::{Table, Type};
 use crate::store::Columns;
 use domain::entry::EntryKind;
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 const PLACES: Table = Table { name: "entries", columns: &[("partition", Type::Number), ("sequence", Type::Number)], on_conflict: "" };
@@ -24,7 +25,7 @@ pub(super) const WALK: usize = 10_000;
 /// Where the entries of an account are.
 #[derive(Clone, Debug)]
 pub(super) struct Chain {
-    account: String,
+    account: AccountId,
     partition: u16,
     layouts: Layouts,
     /// The sequence of its last entry.
@@ -33,14 +34,14 @@ pub(super) struct Chain {
 
 impl Chain {
     /// That of an account. `None` if nothing is known of it.
-    pub async fn of(connection: &mut AnyConnection, account: &str) -> Result<Option<Self>, BillingError> {
+    pub async fn of(connection: &mut AnyConnection, account: &AccountId) -> Result<Option<Self>, BillingError> {
         let sql = "SELECT partition, last_sequence FROM accounts WHERE account = $1";
-        let Some(row) = sqlx::query(sql).bind(account.to_owned()).fetch_optional(&mut *connection).await? else { return Ok(None) };
+        let Some(row) = sqlx::query(sql).bind(account.to_string()).fetch_optional(&mut *connection).await? else { return Ok(None) };
         Ok(Some(Self::behind(connection, account, narrow(&row, "partition")?, row.try_get("last_sequence")?).await?))
     }
 
     /// That of an account of a partition, from a sequence on.
-    pub async fn behind(connection: &mut AnyConnection, account: &str, partition: u16, last: i64) -> Result<Self, BillingError> {
+    pub async fn behind(connection: &mut AnyConnection, account: &AccountId, partition: u16, last: i64) -> Result<Self, BillingError> {
         let layouts = Layouts::read(connection).await?;
         Ok(Self { account: account.to_owned(), partition, layouts, last })
     }
@@ -57,7 +58,7 @@ impl Chain {
     /// The account's entry before one of its entries; 0 if it is its first. `None` if that is no entry of the account.
     async fn previous(&self, connection: &mut AnyConnection, sequence: i64) -> Result<Option<i64>, BillingError> {
         let sql = "SELECT previous FROM entries WHERE partition = $1 AND sequence = $2 AND account = $3";
-        let query = sqlx::query(sql).bind(i64::from(self.home(sequence).partition)).bind(sequence).bind(self.account.clone());
+        let query = sqlx::query(sql).bind(i64::from(self.home(sequence).partition)).bind(sequence).bind(self.account.to_string());
         Ok(query.fetch_optional(connection).await?.map(|row| row.try_get(0)).transpose()?)
     }
 

@@ -4,13 +4,14 @@ use sqlx::AnyConnection;
 
 use super::BillingError;
 use super::store::Dialect;
+use domain::ids::AccountId;
 
 /// Has erasing the account wait until what this transaction writes of it is there to erase; and waits for an erasure under way.
-pub async fn lock(connection: &mut AnyConnection, dialect: Dialect, account: &str) -> Result<(), BillingError> {
+pub async fn lock(connection: &mut AnyConnection, dialect: Dialect, account: &AccountId) -> Result<(), BillingError> {
     // SQLite has one writer at a time.
     if dialect == Dialect::Postgres {
         let sql = "SELECT 1 FROM accounts WHERE account = $1 FOR UPDATE";
-        sqlx::query(sql).bind(account.to_owned()).fetch_optional(connection).await?;
+        sqlx::query(sql).bind(account.to_string()).fetch_optional(connection).await?;
     }
     Ok(())
 }

@@ -16,6 +16,7 @@ use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, Record};
 use crate::store::Columns;
 use domain::entry::{Entry, EntryKind};
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -83,7 +84,7 @@ pub struct StatementLine {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountStatement {
-    pub account: String,
+    pub account: AccountId,
     /// ISO 4217.
     pub currency: String,
     /// Digits behind the point of a unit.
@@ -150,14 +151,14 @@ impl Billing {
     /// What moved an account's balance within a span; of None, from its creation on.
     pub async fn account_statement(
         &self,
-        account: &str,
+        account: &AccountId,
         from: Option<UnixMillis>,
         to: UnixMillis,
     ) -> Result<AccountStatement, BillingError> {
         let mut transaction = self.store().begin_reading().await?;
         let connection = &mut *transaction;
         let sql = "SELECT currency, decimals, minor_digits, created_at FROM accounts WHERE account = $1";
-        let query = sqlx::query(sql).bind(account.to_owned());
+        let query = sqlx::query(sql).bind(account.to_string());
         let row = query.fetch_optional(&mut *connection).await?.ok_or(BillingError::NotFound("account"))?;
         let from = match from {
             Some(from) => from,
@@ -204,7 +205,7 @@ impl Billing {
         Ok(statement)
     }
 
-    async fn known(&self, connection: &mut AnyConnection, account: &str, records: &[Record]) -> Result<DocumentFacts, BillingError> {
+    async fn known(&self, connection: &mut AnyConnection, account: &AccountId, records: &[Record]) -> Result<DocumentFacts, BillingError> {
         use EntryKind::{ChargedOwnBill, FinalBilled, PeriodClosed, RefundedBalance};
 
         let dialect = self.store().dialect();
@@ -253,7 +254,7 @@ struct Walked {
     closing: Units,
 }
 
-async fn walked(connection: &mut AnyConnection, account: &str, [from, to]: [UnixMillis; 2]) -> Result<Walked, BillingError> {
+async fn walked(connection: &mut AnyConnection, account: &AccountId, [from, to]: [UnixMillis; 2]) -> Result<Walked, BillingError> {
     let Some(chain) = Chain::of(connection, account).await? else { return Ok(Walked::default()) };
     let (mut walked, mut next, mut closing) = (Walked::default(), chain.last, None);
     'chain: while next > 0 {
@@ -296,11 +297,11 @@ fn may_move(kind: EntryKind) -> bool {
 }
 
 /// The open invoice amount of an account at an instant.
-async fn open_at(connection: &mut AnyConnection, account: &str, to: UnixMillis) -> Result<i64, BillingError> {
+async fn open_at(connection: &mut AnyConnection, account: &AccountId, to: UnixMillis) -> Result<i64, BillingError> {
     let sql = "SELECT CAST(COALESCE((SELECT SUM(payables.total) FROM documents JOIN payables ON payables.document = documents.id \
                WHERE documents.account = $1 AND documents.cut_at < $2), 0) \
                - COALESCE((SELECT SUM(amount) FROM allocations WHERE account = $1 AND time < $2), 0) AS BIGINT)";
-    Ok(sqlx::query(sql).bind(account.to_owned()).bind(to.get()).fetch_one(connection).await?.try_get(0)?)
+    Ok(sqlx::query(sql).bind(account.to_string()).bind(to.get()).fetch_one(connection).await?.try_get(0)?)
 }
 
 /// Lines as they come to be.
@@ -352,7 +353,7 @@ impl Lines {
             EntryKind::RefundedBalance if amount.is_zero() && known.on_notes.contains(&sequence) => return,
             EntryKind::RefundedBalance => {
                 let number = known.notes.get(&place(record)).filter(|number| !number.is_empty());
-                let made = line(LineKind::Credit, number.unwrap_or(&entry.request_id), reason());
+                let made = line(LineKind::Credit, number.map_or(entry.request_id.as_str(), String::as_str), reason());
                 StatementLine { is_document: number.is_some(), ..made }
             }
             EntryKind::ToppedUp | EntryKind::PaymentRecorded => {

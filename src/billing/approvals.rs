@@ -19,6 +19,7 @@ use crate::store::Columns;
 use domain::account::Currency;
 use domain::approval::GuardedAct;
 use domain::command::{Action, Command, Metadata};
+use domain::ids::{AccountId, RequestId};
 use domain::money::DecimalAmount;
 use domain::origin::Origin;
 use domain::time::{Millis, UnixMillis};
@@ -93,9 +94,9 @@ pub struct Party {
 pub struct Approval {
     /// Its number.
     pub id: i64,
-    pub account: String,
+    pub account: AccountId,
     /// The name under which it is done.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// The kind of the act.
     pub act: GuardedAct,
     pub currency: Currency,
@@ -114,7 +115,7 @@ pub struct Approval {
     pub state: State,
     pub decided: Party,
     /// The name of the request that decided.
-    pub decided_request_id: String,
+    pub decided_request_id: RequestId,
     /// Why it could not be done: a reason of the API.
     pub failure: String,
 }
@@ -183,7 +184,7 @@ impl Billing {
         let waiting = "SELECT CAST(COUNT(*) AS BIGINT), CAST(COALESCE(SUM(CASE WHEN account = $2 THEN 1 ELSE 0 END), 0) AS BIGINT), \
                        CAST(COALESCE(SUM(CASE WHEN asked_by = $3 THEN 1 ELSE 0 END), 0) AS BIGINT) \
                        FROM approvals WHERE state = 'waiting' AND ends_at > $1";
-        let waiting = sqlx::query(waiting).bind(now.get()).bind(account.clone()).bind(approval.asked.name.clone());
+        let waiting = sqlx::query(waiting).bind(now.get()).bind(account.to_string()).bind(approval.asked.name.clone());
         let waiting = waiting.fetch_one(&mut *connection).await?;
         for (place, most) in [(1, MOST_OF_ACCOUNT), (2, MOST_OF_CALLER), (0, MOST)] {
             if waiting.try_get::<i64, _>(place)? >= most {
@@ -215,7 +216,7 @@ impl Billing {
     }
 
     /// The act that is done under a name.
-    pub async fn approval_of(&self, account: &str, request_id: &str) -> Result<Option<Approval>, BillingError> {
+    pub async fn approval_of(&self, account: &AccountId, request_id: &RequestId) -> Result<Option<Approval>, BillingError> {
         find(&mut *self.store().pool().acquire().await?, "account = $1 AND request_id = $2", account, request_id).await
     }
 
@@ -226,7 +227,7 @@ impl Billing {
         let sql = "UPDATE approvals SET state = $2, decided_by = $3, decided_for = $4, decided_reason = $5, decided_request_id = $6, \
                    decided_at = $7 WHERE id = $1 AND state = 'waiting' AND ends_at > $8";
         let query = sqlx::query(sql).bind(approval.id).bind(state.name()).bind(change.actor.clone()).bind(change.on_behalf_of.clone());
-        let query = query.bind(change.reason.clone()).bind(change.request_id.clone()).bind(change.at.get()).bind(change.at.get());
+        let query = query.bind(change.reason.clone()).bind(change.request_id.to_string()).bind(change.at.get()).bind(change.at.get());
         if query.execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(false);
         }
@@ -285,8 +286,8 @@ impl Billing {
             "SELECT sequence FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 AND time >= $4 \
              AND kind IN ({GUARDED}) LIMIT 1"
         );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id)).bind(account.clone());
-        Ok(query.bind(request_id.clone()).bind(after.get()).fetch_optional(self.store().pool()).await?.is_some())
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id)).bind(account.to_string());
+        Ok(query.bind(request_id.to_string()).bind(after.get()).fetch_optional(self.store().pool()).await?.is_some())
     }
 
     async fn end(&self, update: sqlx::query::Query<'_, sqlx::Any, sqlx::any::AnyArguments>, act: Act) -> Result<(), BillingError> {
@@ -314,7 +315,12 @@ async fn insert(connection: &mut AnyConnection, approval: &Approval) -> Result<(
     let sql = "INSERT INTO approvals (id, account, request_id, act, currency, amount, command, asker, asked_by, asked_for, reason, \
                asked_at, origin, ends_at, state) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'waiting')";
     let Approval { id, account, request_id, act, currency, amount, command, asker, asked, origin, ends_at, .. } = approval.clone();
-    let query = sqlx::query(sql).bind(id).bind(account).bind(request_id).bind(act.name()).bind(currency.code().to_owned());
+    let query = sqlx::query(sql)
+        .bind(id)
+        .bind(account.into_string())
+        .bind(request_id.into_string())
+        .bind(act.name())
+        .bind(currency.code().to_owned());
     let query = query.bind(amount.map_or_else(String::new, |amount| amount.to_string())).bind(command).bind(asker).bind(asked.name);
     query.bind(asked.on_behalf_of).bind(asked.reason).bind(asked.at.get()).bind(origin).bind(ends_at.get()).execute(connection).await?;
     Ok(())
@@ -329,8 +335,8 @@ fn read(row: &AnyRow) -> Result<Approval, BillingError> {
     };
     Ok(Approval {
         id,
-        account: text("account")?,
-        request_id: text("request_id")?,
+        account: text("account")?.into(),
+        request_id: text("request_id")?.into(),
         act: GuardedAct::named(&act).ok_or_else(wrong)?,
         currency: Currency::parse(&currency).ok_or_else(wrong)?,
         amount: if amount.is_empty() { None } else { Some(DecimalAmount::parse(&amount).map_err(|_| wrong())?) },
@@ -341,7 +347,7 @@ fn read(row: &AnyRow) -> Result<Approval, BillingError> {
         ends_at: row.instant("ends_at")?,
         state: State::ALL.into_iter().find(|one| one.name() == state).ok_or_else(wrong)?,
         decided: party("decided_by", "decided_for", "decided_reason", "decided_at")?,
-        decided_request_id: text("decided_request_id")?,
+        decided_request_id: row.request_id("decided_request_id")?,
         failure: text("failure")?,
     })
 }

@@ -19,6 +19,7 @@ use super::store::Dialect;
 use super::store::rows::{Table, Type, Value};
 use super::{Billing, BillingError};
 use crate::store::Columns;
+use domain::ids::{AccountId, RequestId};
 use domain::origin::Origin;
 use domain::time::UnixMillis;
 
@@ -69,11 +70,11 @@ pub struct Act {
     /// What: "account.limit_set", "issuer.set".
     pub action: String,
     /// On which account; empty if on none.
-    pub account: String,
+    pub account: AccountId,
     /// The outcome.
     pub outcome: Outcome,
     /// The caller's name for the request.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// The journal's entry that it follows from; 0 if from none.
     pub sequence: i64,
     /// How the request came.
@@ -102,7 +103,7 @@ impl Act {
 
     /// On an account.
     #[must_use]
-    pub fn on(mut self, account: &str) -> Self {
+    pub fn on(mut self, account: &AccountId) -> Self {
         account.clone_into(&mut self.account);
         self
     }
@@ -155,9 +156,9 @@ pub(crate) struct Stored {
     pub actor: String,
     pub on_behalf_of: String,
     pub action: String,
-    pub account: String,
+    pub account: AccountId,
     pub outcome: String,
-    pub request_id: String,
+    pub request_id: RequestId,
     pub sequence: i64,
     pub origin: String,
     pub content: String,
@@ -206,9 +207,9 @@ impl Stored {
             actor: storable(&act.actor),
             on_behalf_of: storable(&act.on_behalf_of),
             action: act.action.clone(),
-            account: storable(&act.account),
+            account: storable(&act.account).into(),
             outcome: act.outcome.name().to_owned(),
-            request_id: storable(&act.request_id),
+            request_id: storable(&act.request_id).into(),
             sequence: act.sequence,
             origin: act.origin.to_string(),
             content: text(&act.content),
@@ -264,9 +265,9 @@ impl Stored {
             actor: row.try_get("actor")?,
             on_behalf_of: row.try_get("on_behalf_of")?,
             action: row.try_get("action")?,
-            account: row.try_get("account")?,
+            account: row.account_id("account")?,
             outcome: row.try_get("outcome")?,
-            request_id: row.try_get("request_id")?,
+            request_id: row.request_id("request_id")?,
             sequence: row.try_get("sequence")?,
             origin: row.try_get("origin")?,
             content: row.try_get("content")?,
@@ -380,9 +381,9 @@ mod tests {
             |row| row.actor.push('a'),
             |row| row.on_behalf_of.push('a'),
             |row| row.action.push('a'),
-            |row| row.account.push('a'),
+            |row| row.account = "other".into(),
             |row| row.outcome.push('a'),
-            |row| row.request_id.push('a'),
+            |row| row.request_id = "other".into(),
             |row| row.sequence = 1,
             |row| row.origin.push('a'),
             |row| row.content.push('a'),

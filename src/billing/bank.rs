@@ -11,13 +11,14 @@ use super::record::narrow;
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError};
 use crate::store::Columns;
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::time::UnixMillis;
 
 /// A line that is booked, or about to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookedLine {
-    pub account: String,
+    pub account: AccountId,
     /// Which invoice it was said to pay; empty for the oldest ones.
     pub invoice: String,
     /// When that began.
@@ -48,7 +49,7 @@ pub struct BookingAttempt {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenInvoice {
     pub number: String,
-    pub account: String,
+    pub account: AccountId,
     /// The recipient.
     pub customer: String,
     /// ISO 4217.
@@ -92,11 +93,11 @@ impl Billing {
     }
 
     /// Which of these payments are there, by account and request id.
-    pub async fn recorded(&self, payments: &[(&str, &str)]) -> Result<HashSet<(String, String)>, BillingError> {
-        let keys: Vec<_> = payments.iter().map(|(account, request_id)| vec![(*account).into(), (*request_id).into()]).collect();
+    pub async fn recorded(&self, payments: &[(AccountId, RequestId)]) -> Result<HashSet<(AccountId, RequestId)>, BillingError> {
+        let keys: Vec<_> = payments.iter().map(|(account, request_id)| vec![account.into(), request_id.into()]).collect();
         let mut connection = self.store().pool().acquire().await?;
         let rows = CREDITS.find(&mut connection, self.store().dialect(), "account, request_id", &keys).await?;
-        rows.iter().map(|row| Ok((row.try_get("account")?, row.try_get("request_id")?))).collect()
+        rows.iter().map(|row| Ok((row.account_id("account")?, row.request_id("request_id")?))).collect()
     }
 
     /// The open invoices with these numbers.
@@ -119,7 +120,7 @@ impl Billing {
         sqlx::query(sql)
             .bind(digest.to_owned())
             .bind(movement.to_owned())
-            .bind(line.account.clone())
+            .bind(line.account.to_string())
             .bind(line.invoice.clone())
             .bind(line.at.get())
             .bind(actor.to_owned())
@@ -127,7 +128,7 @@ impl Billing {
             .await?;
         let sql = "UPDATE bank_lines SET attempts = attempts + 1 WHERE digest = $1 AND account = $2 \
                    RETURNING account, invoice, begun_at, attempts, tried_at";
-        let query = sqlx::query(sql).bind(digest.to_owned()).bind(line.account.clone());
+        let query = sqlx::query(sql).bind(digest.to_owned()).bind(line.account.to_string());
         let claim = match query.fetch_optional(&mut *connection).await? {
             Some(row) => {
                 let sql = "UPDATE bank_lines SET tried_at = $1 WHERE digest = $2";
@@ -150,7 +151,7 @@ impl Billing {
     /// Releases a line whose claim led to no payment, unless it has been claimed again since.
     pub async fn free_claim(&self, digest: &str, claimed: &BookedLine) -> Result<(), BillingError> {
         let sql = "DELETE FROM bank_lines WHERE digest = $1 AND account = $2 AND begun_at = $3";
-        let query = sqlx::query(sql).bind(digest.to_owned()).bind(claimed.account.clone()).bind(claimed.at.get());
+        let query = sqlx::query(sql).bind(digest.to_owned()).bind(claimed.account.to_string()).bind(claimed.at.get());
         query.execute(self.store().pool()).await?;
         Ok(())
     }
@@ -164,7 +165,7 @@ impl Billing {
 }
 
 fn read(row: &AnyRow) -> Result<BookedLine, BillingError> {
-    Ok(BookedLine { account: row.try_get("account")?, invoice: row.try_get("invoice")?, at: row.instant("begun_at")? })
+    Ok(BookedLine { account: row.account_id("account")?, invoice: row.try_get("invoice")?, at: row.instant("begun_at")? })
 }
 
 fn open_invoice(row: &AnyRow) -> Result<OpenInvoice, BillingError> {
@@ -173,7 +174,7 @@ fn open_invoice(row: &AnyRow) -> Result<OpenInvoice, BillingError> {
     let customer: Party = serde_json::from_str(&customer).unwrap_or_default();
     Ok(OpenInvoice {
         number: row.try_get("number")?,
-        account: row.try_get("account")?,
+        account: row.account_id("account")?,
         customer: customer.name,
         currency: row.try_get("currency")?,
         open: row.units("open_amount")?,

@@ -2,6 +2,7 @@
 
 use jiff::civil::Date;
 
+use domain::ids::RequestId;
 use domain::origin::Origin;
 use domain::time::UnixMillis;
 
@@ -9,7 +10,7 @@ use domain::time::UnixMillis;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The caller's name for it.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// Who asks.
     pub actor: String,
     /// For whom; empty if for nobody else.

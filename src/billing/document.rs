@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::denomination::Denomination;
 use super::tax::TaxLine;
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -253,7 +254,7 @@ pub struct Document {
     pub number: String,
     /// What cut the bill.
     pub cause: Cause,
-    pub account: String,
+    pub account: AccountId,
     /// The account's number of the bill.
     pub bill: u32,
     pub issuer: Issuer,
@@ -382,7 +383,7 @@ impl Document {
 
 impl Denomination {
     /// A document of an account, with nothing in it.
-    pub fn blank(&self, kind: DocumentKind, cause: Cause, account: &str, bill: u32, period: [UnixMillis; 2]) -> Document {
+    pub fn blank(&self, kind: DocumentKind, cause: Cause, account: &AccountId, bill: u32, period: [UnixMillis; 2]) -> Document {
         Document {
             kind,
             number: String::new(),

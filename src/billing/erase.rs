@@ -12,6 +12,7 @@ use super::retention::{self, RetainedKind};
 use super::{Billing, BillingError, search};
 use domain::account::ERASED_NAME;
 use domain::entry::{Entry, EntryKind};
+use domain::ids::AccountId;
 use domain::metadata::Metadata;
 
 /// Whether a stored entry is that of the journal, perhaps without what was erased of it since.
@@ -76,19 +77,19 @@ const ERASE: [&str; 22] = [
 
 impl Billing {
     /// Whether nothing needs to know any more whom the account is of.
-    pub async fn is_settled(&self, account: &str) -> Result<bool, BillingError> {
+    pub async fn is_settled(&self, account: &AccountId) -> Result<bool, BillingError> {
         is_settled(&mut *self.store().pool().acquire().await?, account).await
     }
 
     /// The partition's sequence of an account's last entry that is none of erasing it; 0 if there is none.
-    pub async fn last_before_erasing(&self, account: &str) -> Result<u64, BillingError> {
+    pub async fn last_before_erasing(&self, account: &AccountId) -> Result<u64, BillingError> {
         let sql = "SELECT COALESCE(MAX(sequence), 0) AS last FROM entries WHERE account = $1 AND request_id NOT LIKE 'erase:%'";
-        let row = sqlx::query(sql).bind(account.to_owned()).fetch_one(self.store().pool()).await?;
+        let row = sqlx::query(sql).bind(account.to_string()).fetch_one(self.store().pool()).await?;
         narrow(&row, "last")
     }
 
     /// Erases what is personal of an account whose entries are all here, once for each request.
-    pub async fn erase_account(&self, account: &str, change: &Change) -> Result<Erased, BillingError> {
+    pub async fn erase_account(&self, account: &AccountId, change: &Change) -> Result<Erased, BillingError> {
         let dialect = self.store().dialect();
         let mut transaction = self.store().begin().await?;
         let connection = &mut *transaction;
@@ -105,14 +106,14 @@ impl Billing {
             erase_names(connection, table, account).await?;
         }
         for sql in ERASE {
-            sqlx::query(sql).bind(account.to_owned()).execute(&mut *connection).await?;
+            sqlx::query(sql).bind(account.to_string()).execute(&mut *connection).await?;
         }
-        search::write_names(connection, dialect, std::iter::once((account, ERASED_NAME))).await?;
+        search::write_names(connection, dialect, std::iter::once((account.as_str(), ERASED_NAME))).await?;
         search::write_details(connection, dialect, account, &Party::default()).await?;
         // Before its records, as who drops them does.
         audit::lock(connection, audit::SERVICE).await?;
         let erase = "UPDATE audit SET personal = '', salt = '' WHERE account = $1 AND personal <> ''";
-        let records = sqlx::query(erase).bind(account.to_owned()).execute(&mut *connection).await?.rows_affected();
+        let records = sqlx::query(erase).bind(account.to_string()).execute(&mut *connection).await?.rows_affected();
         let act = Act::of("account.erased", change).on(account).with("audit_records", records);
         audit::write(connection, dialect, audit::SERVICE, &[act]).await?;
         transaction.commit().await?;
@@ -120,12 +121,12 @@ impl Billing {
     }
 }
 
-async fn is_settled(connection: &mut AnyConnection, account: &str) -> Result<bool, BillingError> {
+async fn is_settled(connection: &mut AnyConnection, account: &AccountId) -> Result<bool, BillingError> {
     let is_usage = |kind: &EntryKind| kind.is_charge() || kind.is_refund() || kind.is_of_gap();
     let usage: Vec<String> = EntryKind::ALL.into_iter().filter(is_usage).map(|kind| (kind as u8).to_string()).collect();
     for sql in UNSETTLED {
         let sql = AssertSqlSafe(sql.replace("{usage}", &usage.join(", ")));
-        if sqlx::query(sql).bind(account.to_owned()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? > 0 {
+        if sqlx::query(sql).bind(account.to_string()).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? > 0 {
             return Ok(false);
         }
     }
@@ -133,16 +134,16 @@ async fn is_settled(connection: &mut AnyConnection, account: &str) -> Result<boo
 }
 
 /// Erases the names within an account's settings: what each of its entries has set.
-async fn erase_names(connection: &mut AnyConnection, table: &'static str, account: &str) -> Result<(), BillingError> {
+async fn erase_names(connection: &mut AnyConnection, table: &'static str, account: &AccountId) -> Result<(), BillingError> {
     let sql = format!("SELECT DISTINCT settings FROM {table} WHERE account = $1 AND settings LIKE '%\"name\"%'");
-    for row in sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).fetch_all(&mut *connection).await? {
+    for row in sqlx::query(AssertSqlSafe(sql)).bind(account.to_string()).fetch_all(&mut *connection).await? {
         let text: String = row.try_get(0)?;
         let mut settings: Json = serde_json::from_str(&text).map_err(BillingError::corrupt)?;
         if let Some(name) = settings.get_mut("name") {
             *name = Json::from(ERASED_NAME);
         }
         let sql = format!("UPDATE {table} SET settings = $2 WHERE account = $1 AND settings = $3");
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(settings.to_string()).bind(text);
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_string()).bind(settings.to_string()).bind(text);
         query.execute(&mut *connection).await?;
     }
     Ok(())

@@ -24,6 +24,7 @@ use super::tax::TaxRate;
 use super::words::words;
 use super::{Billing, BillingError, account_lock};
 use domain::account::Category;
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 use ledger::codec;
 
@@ -63,7 +64,7 @@ pub(super) struct Setting<'a> {
     /// What was in force if nothing was set; null if nothing.
     pub default: Json,
     /// The account that the setting is of: it says something of a person then, and is erased with the account.
-    pub account: Option<&'a str>,
+    pub account: Option<&'a AccountId>,
 }
 
 const EXEMPTIONS: Table = Table { name: "exemptions", columns: &[("account", Type::Text)], on_conflict: "" };
@@ -141,12 +142,17 @@ impl Billing {
     }
 
     /// Sets whether an account is charged tax, from a day on; `None` if it is.
-    pub async fn set_exemption(&self, account: &str, exemption: Option<&Exemption>, change: &Change) -> Result<Applied, BillingError> {
+    pub async fn set_exemption(
+        &self,
+        account: &AccountId,
+        exemption: Option<&Exemption>,
+        change: &Change,
+    ) -> Result<Applied, BillingError> {
         let content = serde_json::to_string(&exemption).map_err(BillingError::corrupt)?;
         let write = "INSERT INTO exemptions (account, valid_from, content) VALUES ($1, $2, $3) \
                      ON CONFLICT (account, valid_from) DO UPDATE SET content = excluded.content";
         let day = self.first_day(change)?;
-        let query = sqlx::query(write).bind(account.to_owned()).bind(day.clone()).bind(content.clone());
+        let query = sqlx::query(write).bind(account.to_string()).bind(day.clone()).bind(content.clone());
         let before = "SELECT content FROM exemptions WHERE account = $1 AND valid_from <= $2 ORDER BY valid_from DESC LIMIT 1";
         let after = exemption.map_or_else(|| Json::from("taxed"), |_| json_of(&content));
         // A reason is personal: what is asked for is known by its digest.
@@ -155,7 +161,7 @@ impl Billing {
             subject: format!("account {account}"),
             asked: change.asked(&["exemption", &asked]),
             act: Act::of("tax_treatment.set", change).on(account).with("valid_from", day.clone()).with_personal("after", after),
-            before: sqlx::query(before).bind(account.to_owned()).bind(day),
+            before: sqlx::query(before).bind(account.to_string()).bind(day),
             default: Json::Null,
             account: Some(account),
         };
@@ -163,7 +169,7 @@ impl Billing {
     }
 
     /// Whether an account is charged tax, by the day from which on.
-    pub async fn exemptions(&self, account: &str) -> Result<Vec<Dated<Option<Exemption>>>, BillingError> {
+    pub async fn exemptions(&self, account: &AccountId) -> Result<Vec<Dated<Option<Exemption>>>, BillingError> {
         let mut connection = self.store().pool().acquire().await?;
         let found = exemptions(&mut connection, self.store(), &[account]).await?;
         Ok(found.into_iter().map(|(_, dated)| dated).collect())
@@ -227,7 +233,7 @@ impl Billing {
              ON CONFLICT (subject, request_id) DO NOTHING",
         )
         .bind(subject.to_owned())
-        .bind(change.request_id.clone())
+        .bind(change.request_id.to_string())
         .bind(content.to_owned())
         .bind(change.at.get())
         .bind(change.actor.clone())
@@ -238,7 +244,7 @@ impl Billing {
         if noted.rows_affected() == 0 {
             let known = sqlx::query("SELECT content FROM setting_changes WHERE subject = $1 AND request_id = $2")
                 .bind(subject.to_owned())
-                .bind(change.request_id.clone())
+                .bind(change.request_id.to_string())
                 .fetch_one(connection)
                 .await?;
             let is_same = known.try_get::<String, _>("content")? == content;

@@ -8,6 +8,7 @@ use sqlx::{Any, Executor};
 
 use super::BillingError;
 use super::record::{narrow, number};
+use domain::ids::AccountId;
 use ledger::prepared_command::partition_of;
 use ledger::rebuild::Renumbering;
 
@@ -116,7 +117,7 @@ impl Layouts {
 
     /// Where an account's entry of that sequence is, if the account is in this partition now.
     #[must_use]
-    pub fn home(&self, account: &str, sequence: u64, now: u16) -> Home {
+    pub fn home(&self, account: &AccountId, sequence: u64, now: u16) -> Home {
         match self.former.iter().find(|layout| sequence <= layout.end()) {
             Some(layout) => Home { partition: partition_of(account, layout.partitions()), behind: layout.behind },
             None => Home { partition: now, behind: self.behind() },
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn an_entry_is_where_its_account_was() {
         let layouts = Layouts::default().and(vec![5, 0, 7]).and(vec![12, 15]);
-        let at = |sequence| layouts.home("acme", sequence, 9);
+        let at = |sequence| layouts.home(&"acme".into(), sequence, 9);
         assert_eq!(at(12), Home { partition: partition_of("acme", 3), behind: 0 });
         assert_eq!(at(13), Home { partition: partition_of("acme", 2), behind: 12 });
         assert_eq!(at(16), Home { partition: 9, behind: 15 });

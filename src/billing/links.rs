@@ -16,6 +16,7 @@ use crate::sending::Mail;
 use crate::sending::settings::MOST_LINK_DAYS;
 use crate::store::Columns;
 use crate::{Billing, BillingError, account_lock};
+use domain::ids::{AccountId, RequestId};
 use domain::time::{Millis, UnixMillis};
 
 /// How many links that operators made work at once, of one document.
@@ -35,7 +36,7 @@ pub struct DocumentLink {
     pub id: String,
     pub document: i64,
     pub number: String,
-    pub account: String,
+    pub account: AccountId,
     /// The mail that it was made for; empty if an operator made it.
     pub mail: String,
     /// The creator; empty if a mail created it.
@@ -60,7 +61,7 @@ impl DocumentLink {
             id: row.try_get("id")?,
             document: row.try_get("document")?,
             number: row.try_get("number")?,
-            account: row.try_get("account")?,
+            account: row.account_id("account")?,
             mail: row.try_get("mail")?,
             created_by: row.try_get("created_by")?,
             created_at: row.instant("created_at")?,
@@ -173,7 +174,7 @@ impl Billing {
             expires_at,
             revoked_at: UnixMillis::NONE,
         };
-        put(connection, &link, "").await?;
+        put(connection, &link, &"".into()).await?;
         transaction.commit().await?;
         Ok(link)
     }
@@ -247,11 +248,11 @@ fn new_id() -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-async fn put(connection: &mut AnyConnection, link: &DocumentLink, request_id: &str) -> Result<(), BillingError> {
+async fn put(connection: &mut AnyConnection, link: &DocumentLink, request_id: &RequestId) -> Result<(), BillingError> {
     let sql = "INSERT INTO document_links (id, document, account, mail, request_id, created_by, created_at, expires_at, revoked_at) \
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0)";
     let DocumentLink { id, document, account, mail, created_by, created_at, expires_at, .. } = link.clone();
-    let query = sqlx::query(sql).bind(id).bind(document).bind(account).bind(mail).bind(request_id.to_owned());
+    let query = sqlx::query(sql).bind(id).bind(document).bind(account.into_string()).bind(mail).bind(request_id.to_string());
     query.bind(created_by).bind(created_at.get()).bind(expires_at.get()).execute(connection).await?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 use super::{Billing, BillingError};
 use domain::command::{Action, Command, OriginalBill, OriginalEntry, Reversal};
 use domain::entry::EntryKind;
+use domain::ids::{AccountId, RequestId};
 use domain::outcome::Refusal;
 use domain::rules::originals_of;
 use ledger::{Ledger, LedgerError, Searched};
@@ -65,8 +66,8 @@ pub async fn look_up(ledger: &Ledger, billing: Option<&Billing>, mut command: Co
 async fn original(
     ledger: &Ledger,
     billing: Option<&Billing>,
-    account: &str,
-    id: &str,
+    account: &AccountId,
+    id: &RequestId,
     is_wanted: fn(EntryKind) -> bool,
 ) -> Result<(Option<OriginalEntry>, bool), LookUpError> {
     let mut known_until = 0;
@@ -86,7 +87,12 @@ async fn original(
 }
 
 /// The sums of a bill; `None` if it is not known any more, or not cut.
-async fn bill_sums(ledger: &Ledger, billing: Option<&Billing>, account: &str, bill: u32) -> Result<Option<OriginalBill>, LookUpError> {
+async fn bill_sums(
+    ledger: &Ledger,
+    billing: Option<&Billing>,
+    account: &AccountId,
+    bill: u32,
+) -> Result<Option<OriginalBill>, LookUpError> {
     let mut known_until = 0;
     if let Some(billing) = billing {
         let partition = ledger.partition_of(account);

@@ -9,6 +9,7 @@ use super::{Billing, BillingError};
 use crate::store::Columns;
 use domain::command::{OriginalBill, OriginalEntry};
 use domain::entry::EntryKind;
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 
 impl Billing {
@@ -39,8 +40,8 @@ impl Billing {
     pub async fn original(
         &self,
         partition: u16,
-        account: &str,
-        request_id: &str,
+        account: &AccountId,
+        request_id: &RequestId,
         is_wanted: fn(EntryKind) -> bool,
         known_until: u64,
     ) -> Result<Option<OriginalEntry>, BillingError> {
@@ -63,7 +64,7 @@ impl Billing {
             }),
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id));
-        let query = query.bind(account.to_owned()).bind(request_id.to_owned());
+        let query = query.bind(account.to_string()).bind(request_id.to_string());
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
         // Each entry that gives something back says how much it was in all. What was given back within a gap is known if another followed.
         let known_until = self.known_behind(partition, row.try_get("last_told")?, known_until).await?;
@@ -87,12 +88,12 @@ impl Billing {
     pub async fn bill_sums(
         &self,
         partition: u16,
-        account: &str,
+        account: &AccountId,
         bill: u32,
         known_until: u64,
     ) -> Result<Option<OriginalBill>, BillingError> {
         let cut = format!("SELECT amount FROM totals WHERE account = $1 AND bill = $2 AND kind IN ({CUTS})");
-        let query = sqlx::query(AssertSqlSafe(cut)).bind(account.to_owned()).bind(i64::from(bill));
+        let query = sqlx::query(AssertSqlSafe(cut)).bind(account.to_string()).bind(i64::from(bill));
         let Some(row) = query.fetch_optional(self.store().pool()).await? else { return Ok(None) };
         let billed = row.units(0)?;
         // What was refunded so far grows with each refund. Entries of format version 2 do not say it.
@@ -102,7 +103,7 @@ impl Billing {
              CAST(COALESCE(MAX(sequence), 0) AS BIGINT) AS last_told \
              FROM entries WHERE account = $1 AND detail_2 = $2 AND kind = {REFUNDED_BALANCE}"
         );
-        let row = sqlx::query(AssertSqlSafe(sums)).bind(account.to_owned()).bind(i64::from(bill)).fetch_one(self.store().pool()).await?;
+        let row = sqlx::query(AssertSqlSafe(sums)).bind(account.to_string()).bind(i64::from(bill)).fetch_one(self.store().pool()).await?;
         let (refunded, of_version_2): (i64, i64) = (row.units("refunded")?.get(), row.try_get("of_version_2")?);
         let refunded = if refunded > 0 { refunded } else { of_version_2 };
         let last_told = row.try_get::<i64, _>("last_told")?.max(self.cut_behind_gaps(partition, account, bill).await?);
@@ -111,7 +112,7 @@ impl Billing {
     }
 
     /// The sequence of a bill's cut, if there are gaps and it lies behind the last of them; else 0.
-    async fn cut_behind_gaps(&self, partition: u16, account: &str, bill: u32) -> Result<i64, BillingError> {
+    async fn cut_behind_gaps(&self, partition: u16, account: &AccountId, bill: u32) -> Result<i64, BillingError> {
         let pool = self.store().pool();
         let last = sqlx::query("SELECT CAST(COALESCE(MAX(last_sequence), 0) AS BIGINT) FROM gaps WHERE partition = $1");
         let last: i64 = last.bind(i64::from(partition)).fetch_one(pool).await?.try_get(0)?;
@@ -122,7 +123,7 @@ impl Billing {
             "SELECT CAST(COALESCE(MAX(sequence), 0) AS BIGINT) FROM entries \
              WHERE partition = $1 AND sequence > $2 AND account = $3 AND bill = $4 AND kind IN ({CUTS})"
         );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(last).bind(account.to_owned()).bind(i64::from(bill));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(i64::from(partition)).bind(last).bind(account.to_string()).bind(i64::from(bill));
         Ok(query.fetch_one(pool).await?.try_get(0)?)
     }
 }

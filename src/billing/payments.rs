@@ -9,6 +9,7 @@ use super::{Billing, BillingError};
 use crate::kinds::{GIVING_BACK, PAYMENTS, REVERSED_PAYMENTS};
 use crate::store::Columns;
 use domain::entry::EntryKind;
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::payment::PaymentDetails;
 use domain::time::UnixMillis;
@@ -20,7 +21,7 @@ const MOST_PARTS: i64 = 500;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PaymentFilter {
     /// Of this account; `None` for all.
-    pub account: Option<String>,
+    pub account: Option<AccountId>,
     /// Received at or after this.
     pub received_from: Option<UnixMillis>,
     /// Received before this.
@@ -39,7 +40,7 @@ pub type PaymentCursor = (UnixMillis, i64);
 /// A payment, or a top-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Payment {
-    pub account: String,
+    pub account: AccountId,
     /// ISO 4217.
     pub currency: String,
     /// Digits behind the point of a unit.
@@ -53,7 +54,7 @@ pub struct Payment {
     /// Whether it was recorded as a payment, or topped up.
     pub kind: EntryKind,
     /// The request id under which it was recorded.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// When it was recorded.
     pub accepted_at: UnixMillis,
     /// When the money was received.
@@ -92,7 +93,7 @@ pub struct PaymentPart {
 /// The reversal of a payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaymentReversal {
-    pub request_id: String,
+    pub request_id: RequestId,
     /// When.
     pub at: UnixMillis,
     /// How much.
@@ -141,9 +142,9 @@ impl Billing {
         let (received_at, entry) = after.unwrap_or((UnixMillis::MAX, i64::MAX));
         sql += " AND (credits.received_at, credits.entry) < ($1, $2) AND credits.received_at >= $3 AND credits.received_at < $4";
         let mut texts = Vec::new();
-        for (column, text) in [("account", &filter.account), ("method", &filter.method)] {
+        for (column, text) in [("account", filter.account.as_deref()), ("method", filter.method.as_deref())] {
             if let Some(text) = text {
-                texts.push(text.clone());
+                texts.push(text.to_owned());
                 sql += &format!(" AND credits.{column} = ${}", 5 + texts.len());
             }
         }
@@ -169,21 +170,21 @@ impl Billing {
     }
 
     /// The payment of an account with that number; `None` if it is not there.
-    pub async fn payment_of_sequence(&self, account: &str, sequence: i64) -> Result<Option<PaymentInFull>, BillingError> {
+    pub async fn payment_of_sequence(&self, account: &AccountId, sequence: i64) -> Result<Option<PaymentInFull>, BillingError> {
         let sql = "SELECT request_id FROM credits WHERE account = $1 AND sequence = $2";
-        let row = sqlx::query(sql).bind(account.to_owned()).bind(sequence).fetch_optional(self.store().pool()).await?;
+        let row = sqlx::query(sql).bind(account.to_string()).bind(sequence).fetch_optional(self.store().pool()).await?;
         match row {
-            Some(row) => self.payment(account, &row.try_get::<String, _>(0)?).await,
+            Some(row) => self.payment(account, &row.request_id(0)?).await,
             None => Ok(None),
         }
     }
 
     /// The payment that was recorded under a request id: the last one, as an id may be used again when it was forgotten.
-    pub async fn payment(&self, account: &str, request_id: &str) -> Result<Option<PaymentInFull>, BillingError> {
+    pub async fn payment(&self, account: &AccountId, request_id: &RequestId) -> Result<Option<PaymentInFull>, BillingError> {
         let mut transaction = self.store().begin_reading().await?;
         let connection = &mut *transaction;
         let sql = format!("{} AND credits.account = $1 AND credits.request_id = $2 ORDER BY credits.sequence DESC LIMIT 1", select());
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(request_id.to_owned());
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_string()).bind(request_id.to_string());
         let Some(row) = query.fetch_optional(&mut *connection).await? else { return Ok(None) };
         let payment = read(&row)?;
         let sql = "SELECT COALESCE(issued.number, '') AS invoice, allocations.time AS at, allocations.amount, \
@@ -193,15 +194,18 @@ impl Billing {
                    WHERE allocations.account = $1 AND allocations.credit = $2 \
                    ORDER BY allocations.time, CASE WHEN allocations.sequence < 0 THEN 1 ELSE 0 END, ABS(allocations.sequence), \
                    allocations.document LIMIT $3";
-        let query = sqlx::query(sql).bind(account.to_owned()).bind(payment.sequence).bind(MOST_PARTS);
+        let query = sqlx::query(sql).bind(account.to_string()).bind(payment.sequence).bind(MOST_PARTS);
         let parts = query.fetch_all(&mut *connection).await?;
         // Both lists of kinds: that of the index, and what is wanted.
         let sql = format!(
             "SELECT request_id, time AS at, amount, actor, reason FROM entries WHERE account = $1 AND refers_to = $2 \
              AND kind IN ({GIVING_BACK}) AND kind = {REVERSED_PAYMENTS} AND sequence > $3 ORDER BY sequence LIMIT $4"
         );
-        let query =
-            sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(request_id.to_owned()).bind(payment.entry >> 16).bind(MOST_PARTS);
+        let query = sqlx::query(AssertSqlSafe(sql))
+            .bind(account.to_string())
+            .bind(request_id.to_string())
+            .bind(payment.entry >> 16)
+            .bind(MOST_PARTS);
         let reversals = query.fetch_all(&mut *connection).await?;
         transaction.commit().await?;
         let part = |row: &AnyRow| {
@@ -215,7 +219,7 @@ impl Billing {
         };
         let reversal = |row: &AnyRow| {
             Ok(PaymentReversal {
-                request_id: row.try_get("request_id")?,
+                request_id: row.request_id("request_id")?,
                 at: row.instant("at")?,
                 amount: row.units("amount")?,
                 actor: row.try_get("actor")?,
@@ -233,14 +237,14 @@ impl Billing {
 fn read(row: &AnyRow) -> Result<Payment, BillingError> {
     let received_at = row.instant("received_at")?;
     Ok(Payment {
-        account: row.try_get("account")?,
+        account: row.account_id("account")?,
         currency: row.try_get("currency")?,
         decimals: narrow(row, "decimals")?,
         minor_digits: narrow(row, "minor_digits")?,
         sequence: row.try_get("sequence")?,
         entry: row.try_get("entry")?,
         kind: coded(row, "kind", EntryKind::from_number)?,
-        request_id: row.try_get("request_id")?,
+        request_id: row.request_id("request_id")?,
         accepted_at: row.instant("time")?,
         received_at,
         details: PaymentDetails {

@@ -15,6 +15,7 @@ use domain::account::{Account, NonUsageBilling};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryKind};
 use domain::fold::EntryContext;
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 use ledger::Block;
@@ -51,7 +52,7 @@ pub enum JournalFault {
     },
     /// An entry does not follow from its account's last one.
     Account {
-        account: String,
+        account: AccountId,
         /// The entry.
         sequence: u64,
         /// What differs.
@@ -182,7 +183,7 @@ impl AccountState {
 /// What a total sums up: entries of a bill that are alike.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TotalKey {
-    pub account: String,
+    pub account: AccountId,
     pub bill: u32,
     pub kind: EntryKind,
     /// The category's number; 0 for none.
@@ -292,7 +293,7 @@ pub fn unit_price(amount: Units, quantity: Option<Decimal>) -> Option<Decimal> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Projection {
     /// By id.
-    pub accounts: BTreeMap<String, AccountState>,
+    pub accounts: BTreeMap<AccountId, AccountState>,
     /// Those that these records belong to.
     pub totals: BTreeMap<TotalKey, Total>,
 }

@@ -11,6 +11,7 @@ use super::{Billing, BillingError};
 use crate::kinds::{CHARGES_TO_PAY, ORIGINALS, REFUNDED_BALANCE};
 use crate::store::Columns;
 use domain::entry::EntryKind;
+use domain::ids::{AccountId, RequestId};
 use domain::time::UnixMillis;
 
 impl Billing {
@@ -32,7 +33,7 @@ impl Billing {
     }
 
     /// Where the charges and refunds of one account are that were accepted in `from..to`, in journal order.
-    pub async fn usage_of(&self, account: &str, from: UnixMillis, to: UnixMillis) -> Result<Places, BillingError> {
+    pub async fn usage_of(&self, account: &AccountId, from: UnixMillis, to: UnixMillis) -> Result<Places, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
         let Some(chain) = Chain::of(&mut connection, account).await? else { return Ok(Places::default()) };
         let is_usage = |kind: EntryKind| kind.is_charge() || kind.is_refund();
@@ -51,12 +52,12 @@ impl Billing {
     }
 
     /// The refunds within a bill whose charges an earlier document billed, by the account's numbers of them: they stand on credit notes.
-    pub async fn refunds_on_notes(&self, account: &str, bill: u32) -> Result<HashSet<u64>, BillingError> {
+    pub async fn refunds_on_notes(&self, account: &AccountId, bill: u32) -> Result<HashSet<u64>, BillingError> {
         let sql = format!(
             "SELECT sequence FROM refunds WHERE account = $1 AND bill = $2 AND kind = {REFUNDED_BALANCE} \
              AND charge_kind IN ({CHARGES_TO_PAY})"
         );
-        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(i64::from(bill));
+        let query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_string()).bind(i64::from(bill));
         query.fetch_all(self.store.pool()).await?.iter().map(|row| narrow(row, "sequence")).collect()
     }
 
@@ -68,19 +69,19 @@ impl Billing {
     }
 
     /// The charge or payment of that request id, however long ago it was: what a late refund or reversal refers to.
-    pub async fn entry_of_request(&self, account: &str, request_id: &str) -> Result<Option<Record>, BillingError> {
+    pub async fn entry_of_request(&self, account: &AccountId, request_id: &RequestId) -> Result<Option<Record>, BillingError> {
         // An id may be used again when it was forgotten; the last one is meant.
         let sql = format!(
             "SELECT {COLUMNS} FROM entries WHERE request_key = $1 AND account = $2 AND request_id = $3 \
              AND kind IN ({ORIGINALS}) ORDER BY sequence DESC LIMIT 1"
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(request_key(account, request_id));
-        let query = query.bind(account.to_owned()).bind(request_id.to_owned());
+        let query = query.bind(account.to_string()).bind(request_id.to_string());
         query.fetch_optional(self.store.pool()).await?.as_ref().map(Record::from_row).transpose()
     }
 
     /// An account's entries below a sequence, newest first.
-    pub async fn entries(&self, account: &str, before: Option<u64>, count: usize) -> Result<Vec<Record>, BillingError> {
+    pub async fn entries(&self, account: &AccountId, before: Option<u64>, count: usize) -> Result<Vec<Record>, BillingError> {
         let mut connection = self.store.pool().acquire().await?;
         let Some(chain) = Chain::of(&mut connection, account).await? else { return Ok(Vec::new()) };
         let from = match before {

@@ -10,6 +10,7 @@ use crate::store::Columns;
 use domain::account::{Currency, NonUsageBilling};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryKind, Settings};
+use domain::ids::{AccountId, RequestId};
 use domain::money::DecimalAmount;
 use domain::time::UnixMillis;
 use ledger::codec::entry::EntryNumbers;
@@ -89,7 +90,7 @@ pub async fn behind<'e>(
 
 /// What an account's request is looked up by; another may have the same.
 #[must_use]
-pub fn request_key(account: &str, request_id: &str) -> i64 {
+pub fn request_key(account: &AccountId, request_id: &RequestId) -> i64 {
     let IdempotencyKey([a, b, c, d, e, f, g, h, ..]) = IdempotencyKey::of(account, request_id);
     i64::from_le_bytes([a, b, c, d, e, f, g, h])
 }
@@ -170,8 +171,8 @@ impl Record {
             previous: Some(narrow(row, "previous")?),
             entry: Entry {
                 data: numbers.data(mode, settings).map_err(|error| BillingError::corrupt(format!("{error}: {numbers:?}")))?,
-                account: row.try_get("account")?,
-                request_id: row.try_get("request_id")?,
+                account: row.account_id("account")?,
+                request_id: row.request_id("request_id")?,
                 fingerprint: row.try_get::<i64, _>("fingerprint")?.to_le_bytes(),
                 account_sequence: narrow(row, "account_sequence")?,
                 time: row.instant("time")?,
@@ -197,7 +198,7 @@ impl Record {
                     origin: row.try_get("origin")?,
                     invoices: from_json(row, "invoices")?,
                 },
-                refers_to: row.try_get("refers_to")?,
+                refers_to: row.request_id("refers_to")?,
             },
         })
     }

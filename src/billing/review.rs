@@ -10,6 +10,7 @@ use super::document::DocumentKind;
 use super::issuer::{MAIN, Setting};
 use super::store::rows::{Table, Type};
 use super::{Billing, BillingError, name_of};
+use domain::ids::AccountId;
 use domain::time::{Millis, UnixMillis};
 
 /// The longest grace, in hours: a month and a half.
@@ -99,7 +100,7 @@ pub enum Approved {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DraftFilter {
     /// Of this account; `None` for all.
-    pub account: Option<String>,
+    pub account: Option<AccountId>,
     /// Of this kind; `None` for all.
     pub kind: Option<DocumentKind>,
     /// Cut before this; `None` for whenever.
@@ -161,7 +162,7 @@ impl Billing {
         let act = match approved {
             Approved::Named(documents) => act.with("documents", documents.iter().map(|id| name_of(*id)).collect::<Vec<_>>()),
             Approved::Matching(DraftFilter { account, kind, cut_before }) => {
-                let act = act.on(account.as_deref().unwrap_or_default()).with("kind", kind.map(DocumentKind::name));
+                let act = act.on(&account.clone().unwrap_or_default()).with("kind", kind.map(DocumentKind::name));
                 act.with("cut_before", cut_before.map(UnixMillis::get))
             }
         };
@@ -186,7 +187,7 @@ impl DraftFilter {
         let sql = format!("UPDATE drafts SET approved_at = $1 WHERE {}", conditions.join(" AND "));
         let mut query = sqlx::query(AssertSqlSafe(sql)).bind(at.get());
         if let Some(account) = &self.account {
-            query = query.bind(account.clone());
+            query = query.bind(account.to_string());
         }
         Ok(query.execute(connection).await?.rows_affected())
     }

@@ -10,6 +10,8 @@ pub mod fold;
 mod index;
 pub mod prepare;
 
+use crate::store::Columns;
+use domain::ids::AccountId;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
@@ -66,7 +68,7 @@ pub struct Place {
     /// What it is ordered by.
     pub key: Key,
     /// Its id.
-    pub account: String,
+    pub account: AccountId,
 }
 
 /// The places found, in their order, as far as asked for.
@@ -93,7 +95,7 @@ pub(super) async fn write_names<'a>(
 pub(super) async fn write_details(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    account: &str,
+    account: &AccountId,
     customer: &Party,
 ) -> Result<(), BillingError> {
     let row = vec![account.into(), fold(account).into(), fold(&customer.name).into(), fold_tax_id(&customer.tax_id).into()];
@@ -137,7 +139,7 @@ impl Billing {
         }
         statement.page(after, count);
         let rows = statement.rows(connection).await?;
-        let place = |row: &AnyRow| Ok(Place { key: Key::Name(row.try_get("name")?), account: row.try_get("account")? });
+        let place = |row: &AnyRow| Ok(Place { key: Key::Name(row.try_get("name")?), account: row.account_id("account")? });
         let places = rows.iter().map(place).collect::<Result<_, BillingError>>()?;
         Ok(Found { places, comparison: wanted.comparison(), position })
     }
@@ -288,7 +290,7 @@ impl Statement {
 
     fn page(&mut self, after: Option<&Place>, count: usize) {
         if let Some(Place { key: Key::Name(name), account }) = after {
-            let (name, account) = (self.text(name.clone()), self.text(account.clone()));
+            let (name, account) = (self.text(name.clone()), self.text(account.to_string()));
             self.sql += &format!(" AND (account_search.name, account_search.account) > ({name}, {account})");
         }
         let place = self.number(i64::try_from(count).unwrap_or(i64::MAX));

@@ -19,6 +19,7 @@ use sqlx::any::AnyRow;
 
 use crate::BillingError;
 use crate::store::Columns;
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 macro_rules! named {
@@ -101,7 +102,7 @@ pub struct Mail {
     pub number: String,
     /// The payment: the account's number of it; 0 for none.
     pub credit: i64,
-    pub account: String,
+    pub account: AccountId,
     /// To whom; empty if no address was known.
     pub recipient: String,
     /// What it is sent for: empty if it is sent automatically.
@@ -142,7 +143,7 @@ impl Mail {
             document: row.try_get("document")?,
             number: row.try_get("number")?,
             credit: row.try_get("credit")?,
-            account: row.try_get("account")?,
+            account: row.account_id("account")?,
             recipient: row.try_get("recipient")?,
             occasion: row.try_get("occasion")?,
             state,

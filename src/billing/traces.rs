@@ -12,6 +12,7 @@ use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use crate::{Billing, BillingError};
 use domain::entry::Entry;
+use domain::ids::AccountId;
 use domain::origin::Origin;
 use platform::telemetry::traces::{MAX_LINKS, Span, SpanReference, are_exported};
 
@@ -101,8 +102,8 @@ impl IssuedSpans {
 
 impl Billing {
     /// Where a document of an account was issued, if that was traced.
-    pub async fn trace_of_document(&self, account: &str, id: i64) -> Result<Option<SpanReference>, BillingError> {
-        let query = sqlx::query("SELECT place FROM traces WHERE account = $1 AND subject = $2").bind(account.to_owned()).bind(subject(id));
+    pub async fn trace_of_document(&self, account: &AccountId, id: i64) -> Result<Option<SpanReference>, BillingError> {
+        let query = sqlx::query("SELECT place FROM traces WHERE account = $1 AND subject = $2").bind(account.to_string()).bind(subject(id));
         let row = query.fetch_optional(self.store().pool()).await?;
         let place = row.map(|row| row.try_get::<String, _>(0)).transpose()?;
         Ok(place.as_deref().and_then(SpanReference::parse))

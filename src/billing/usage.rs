@@ -17,6 +17,7 @@ use crate::kinds::{DATED_BACK, USAGE};
 use crate::store::Columns;
 use domain::account::{Category, Mode};
 use domain::entry::EntryKind;
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::time::UnixMillis;
 use ledger::codec;
@@ -28,7 +29,7 @@ pub struct UsageRecord {
     pub partition: u16,
     /// Its place in the partition.
     pub sequence: u64,
-    pub account: String,
+    pub account: AccountId,
     /// A charge or a refund, and of what kind.
     pub kind: EntryKind,
     /// When it was accepted.
@@ -56,8 +57,8 @@ pub struct UsageRecord {
     /// Metadata from the caller.
     pub attributes: Vec<(String, String)>,
     /// The command's name.
-    pub request_id: String,
-    pub refers_to: String,
+    pub request_id: RequestId,
+    pub refers_to: RequestId,
     /// ISO 4217.
     pub currency: String,
     /// Digits behind the point of a unit.
@@ -187,7 +188,7 @@ fn read(row: &AnyRow) -> Result<UsageRecord, BillingError> {
     Ok(UsageRecord {
         partition: narrow(row, 0)?,
         sequence: narrow(row, 1)?,
-        account: row.try_get(2)?,
+        account: row.account_id(2)?,
         kind: coded(row, 3, EntryKind::from_number)?,
         time: row.instant(4)?,
         mode: coded(row, 5, codec::mode)?,
@@ -203,8 +204,8 @@ fn read(row: &AnyRow) -> Result<UsageRecord, BillingError> {
             "" => Vec::new(),
             text => serde_json::from_str(text).map_err(|_| BillingError::corrupt(format!("attributes {text:?}")))?,
         },
-        request_id: row.try_get(15)?,
-        refers_to: row.try_get(16)?,
+        request_id: row.request_id(15)?,
+        refers_to: row.request_id(16)?,
         currency: row.try_get(17)?,
         decimals: narrow(row, 18)?,
         minor_digits: narrow(row, 19)?,

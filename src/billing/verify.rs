@@ -14,6 +14,7 @@ mod holes;
 mod payments;
 mod series;
 
+use crate::store::Columns;
 use std::collections::{BTreeSet, HashSet};
 
 use sqlx::{Any, AnyConnection, AssertSqlSafe, Row, Transaction};
@@ -36,6 +37,7 @@ use super::series::{ALLOCATIONS, AUDIT, Head};
 use super::store::Dialect;
 use super::{Billing, BillingError, partitions, words};
 use domain::account::{Account, Profile, Reservation};
+use domain::ids::AccountId;
 use ledger::prepared_command::partition_of;
 use ledger::rebuild::{Inconsistency, Rebuild};
 use ledger::{IdempotencyKey, Ledger, LedgerError};
@@ -183,7 +185,7 @@ impl Check<'_> {
     }
 
     /// Takes in each record; where one does not follow, nothing is reported of what follows on it.
-    fn fold(&mut self, projection: &mut Projection, contradicted: &mut HashSet<String>, records: &mut [Record]) {
+    fn fold(&mut self, projection: &mut Projection, contradicted: &mut HashSet<AccountId>, records: &mut [Record]) {
         for record in records {
             if contradicted.contains(&record.entry.account) {
                 continue;
@@ -225,7 +227,7 @@ impl Check<'_> {
             let Some(last) = rows.last() else { break };
             after = last.try_get("account")?;
             for row in &rows {
-                let id: String = row.try_get("account")?;
+                let id = row.account_id("account")?;
                 seen += 1;
                 self.findings.accounts_in_sql += 1;
                 let place = partition_of(&id, self.ledger.partitions());
@@ -283,7 +285,7 @@ impl Check<'_> {
     /// The ledger against what entries in SQL, and then in the journal, make of it.
     async fn ledger(&mut self, mut rebuild: Rebuild, mut position: Position) -> Result<(), VerifyError> {
         self.read_on(&mut rebuild, &mut position).await?;
-        let mut waiting: Vec<String> = rebuild.partition_state().account_ids();
+        let mut waiting = rebuild.partition_state().account_ids();
         self.findings.accounts += waiting.len() as u64;
         self.find_strangers(&waiting).await?;
         for look in 1..=LOOKS {
@@ -302,7 +304,7 @@ impl Check<'_> {
             if look == LOOKS || !has_moved && look > 2 {
                 for (id, what) in differing {
                     if has_moved {
-                        self.findings.moving.push(id);
+                        self.findings.moving.push(id.into());
                     } else {
                         self.add(Place::Ledger, id, what);
                     }
@@ -345,21 +347,21 @@ impl Check<'_> {
     }
 
     /// Accounts of the ledger that no entry creates.
-    async fn find_strangers(&mut self, known: &[String]) -> Result<(), VerifyError> {
-        let known: BTreeSet<&str> = known.iter().map(String::as_str).collect();
+    async fn find_strangers(&mut self, known: &[AccountId]) -> Result<(), VerifyError> {
+        let known: BTreeSet<&AccountId> = known.iter().collect();
         let mut after = None;
         loop {
             let places = self.ledger.engine().names(self.partition, String::new(), after.take(), ACCOUNTS_AT_ONCE).await?;
             let Some(last) = places.last() else { return Ok(()) };
             after = Some(last.clone());
-            for place in places.iter().filter(|place| !known.contains(place.account.as_str())) {
+            for place in places.iter().filter(|place| !known.contains(&place.account)) {
                 self.add(Place::Ledger, place.account.clone(), "no entry creates it");
             }
         }
     }
 
     /// The accounts that differ, and how.
-    async fn compare(&self, rebuild: &Rebuild, ids: &[String]) -> Result<Vec<(String, String)>, VerifyError> {
+    async fn compare(&self, rebuild: &Rebuild, ids: &[AccountId]) -> Result<Vec<(AccountId, String)>, VerifyError> {
         let (engine, partition_state) = (self.ledger.engine(), rebuild.partition_state());
         let stored = engine.load(self.partition, ids.to_vec()).await?;
         let mut differing = Vec::new();
@@ -386,7 +388,7 @@ impl Check<'_> {
         Ok(differing)
     }
 
-    async fn compare_reservations(&self, rebuild: &Rebuild, id: &str) -> Result<Option<String>, VerifyError> {
+    async fn compare_reservations(&self, rebuild: &Rebuild, id: &AccountId) -> Result<Option<String>, VerifyError> {
         let partition_state = rebuild.partition_state();
         let Some(Some((account, _))) = partition_state.load(&[id.to_owned()]).into_iter().next() else { return Ok(None) };
         if account.open_reservations == 0 {

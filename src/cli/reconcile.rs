@@ -117,7 +117,7 @@ async fn show_lost(ledger: &Ledger, options: &ReconcileOptions) -> anyhow::Resul
         }
         for (sequence, entry) in blocks.iter().flat_map(|block| (block.first_sequence..).zip(&block.entries)).take(MOST_SHOWN) {
             let (what, amount) = (words(&entry.kind()), entry.amount().to_string());
-            shown.add_row([format!("{partition}-{sequence}"), entry.account.clone(), what, amount, entry.request_id.clone()]);
+            shown.add_row([format!("{partition}-{sequence}"), entry.account.to_string(), what, amount, entry.request_id.to_string()]);
         }
         lost.push((partition, blocks));
     }
@@ -159,7 +159,7 @@ fn show_reapplied(reapplied: Vec<Reapplied>) -> bool {
     let is_settled = reapplied.iter().all(|reapplied| reapplied.outcome.is_settled);
     let is_any_too_old = reapplied.iter().any(|reapplied| reapplied.outcome.is_too_old());
     for Reapplied { id, account, kind, outcome: Applied { text, .. } } in reapplied {
-        done.add_row([id, account, words(&kind), text]);
+        done.add_row([id, account.into(), words(&kind), text]);
     }
     say!("{done}");
     if is_any_too_old {
@@ -358,7 +358,7 @@ async fn show_entries(billing: &Billing, differences: &[Difference]) -> anyhow::
     for difference in differences {
         for Record { entry, sequence, partition, .. } in billing.entries_only_in_sql(difference, MOST_SHOWN).await? {
             let (what, amount) = (words(&entry.kind()), entry.amount().to_string());
-            shown.add_row([format!("{partition}-{sequence}"), entry.account, what, amount, entry.request_id]);
+            shown.add_row([format!("{partition}-{sequence}"), entry.account.into(), what, amount, entry.request_id.into()]);
         }
     }
     if !shown.is_empty() {

@@ -6,6 +6,7 @@ use super::visitor::Visitor;
 use access::Permission;
 use domain::account::Status;
 use domain::command::{Action, Command, LimitChange, Metadata, Reversal, TemporaryChange, Until};
+use domain::ids::AccountId;
 use domain::payment::PaymentDetails;
 use domain::time::Millis;
 
@@ -96,7 +97,7 @@ impl Act {
 
     /// Whether there is a button for it: the visitor may, and the account's status allows it. The ledger decides.
     #[must_use]
-    pub fn is_possible(self, visitor: &Visitor, account: &str, status: Status) -> bool {
+    pub fn is_possible(self, visitor: &Visitor, account: &AccountId, status: Status) -> bool {
         let is_allowed = match (self, status) {
             (Self::Reopen, _) => status == Status::Closed,
             (_, Status::Closed) => false,
@@ -138,7 +139,7 @@ impl Act {
     }
 
     /// The command of its form.
-    pub fn command(self, account: &str, fields: &Fields, locale: &Locale) -> Result<Command, Vec<FieldError>> {
+    pub fn command(self, account: &AccountId, fields: &Fields, locale: &Locale) -> Result<Command, Vec<FieldError>> {
         let mut reader = FieldReader::new(fields, locale);
         let request = reader.request();
         let reason = match self.is_reason_needed() {
@@ -156,7 +157,7 @@ impl Act {
         let action = self.action(&mut reader);
         reader.finish()?;
         let (request_id, first_sent_at) = (request.id, request.first_sent_at);
-        Ok(Command { account: account.to_owned(), request_id, first_sent_at, currency: None, action, metadata })
+        Ok(Command { account: account.to_owned(), request_id: request_id.into(), first_sent_at, currency: None, action, metadata })
     }
 
     fn action(self, reader: &mut FieldReader) -> Action {
@@ -177,9 +178,9 @@ impl Act {
             }
             Self::Refund => {
                 let amount = reader.optional_amount("amount", Sign::Positive);
-                Action::Refund(Reversal::of(reader.id("of"), amount))
+                Action::Refund(Reversal::of(reader.id("of").into(), amount))
             }
-            Self::Release => Action::Release { reservation: reader.id("of") },
+            Self::Release => Action::Release { reservation: reader.id("of").into() },
             Self::Suspend => Action::Suspend,
             Self::Resume => Action::Resume,
             Self::Close => Action::Close,

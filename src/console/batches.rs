@@ -12,6 +12,7 @@ use crate::Console;
 use crate::visitor::Visitor;
 use domain::account::{Currency, Mode};
 use domain::command::Metadata;
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 use service::conversions::{ConvertedAccount, Cursor, Limit, Plan, Selection};
 use service::error::Error;
@@ -29,7 +30,7 @@ const LOOKED_AFTER: usize = 100;
 #[derive(Clone, Debug)]
 pub enum Chosen {
     /// These, each with a limit of its own if it has one.
-    List(Vec<(String, Option<Limit>)>),
+    List(Vec<(AccountId, Option<Limit>)>),
     /// All whose names begin so, in the currency if one is given.
     Filter(String, Option<Currency>),
 }
@@ -229,7 +230,7 @@ mod tests {
         let converted = |number: u64| {
             let cursor = Cursor { done: number, after: None };
             let conversion = service::conversions::Conversion::Refused(Error::no_history("x"));
-            ConvertedAccount { id: format!("org-{number}"), conversion, cursor, total: 0 }
+            ConvertedAccount { id: format!("org-{number}").into(), conversion, cursor, total: 0 }
         };
         assert_eq!([1, 2].map(|number| progress.take(converted(number), 2)), [1, 2]);
         assert!(!progress.is_too_large && !progress.stop.is_cancelled());

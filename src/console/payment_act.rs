@@ -1,5 +1,6 @@
 //! Actions on a payment, and where its page is.
 
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -66,6 +67,6 @@ impl PaymentAct {
 
 /// The path of a payment's page.
 #[must_use]
-pub fn path_of_payment(account: &str, id: &str) -> String {
+pub fn path_of_payment(account: &AccountId, id: &RequestId) -> String {
     format!("{PAYMENTS}/{}/{}", utf8_percent_encode(account, NON_ALPHANUMERIC), utf8_percent_encode(id, NON_ALPHANUMERIC))
 }

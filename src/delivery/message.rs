@@ -18,6 +18,7 @@ use billing::sending::settings::{SendingSettings, address_of};
 use billing::sending::{Mail, MailKind, domain_of};
 use billing::{Billing, BillingError};
 use domain::account::Account;
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 use platform::clock::Clock;
@@ -155,7 +156,7 @@ async fn imprint(billing: &Billing, account: &str, money: Denomination, clock: &
     let issuers = billing.issuers(MAIN).await?;
     let mut issuer = in_force(&issuers, clock.day_of(at)).cloned().unwrap_or_default();
     billing.load_logo(&mut issuer).await?;
-    let customer = billing.customer(account).await?;
+    let customer = billing.customer(&AccountId::from(account)).await?;
     let time_zone = billing.settings().time_zone.clone();
     Ok(Imprint { issuer, customer, account: account.to_owned(), money, time_zone, at })
 }

@@ -2,6 +2,7 @@
 
 use super::money::{MAX_COMMANDED_UNITS, Units, minor_unit};
 use super::time::UnixMillis;
+use crate::ids::{AccountId, RequestId};
 
 /// What an account is called whose name was erased.
 pub const ERASED_NAME: &str = "erased";
@@ -244,9 +245,9 @@ pub struct Profile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// The account that it belongs to.
-    pub account: String,
+    pub account: AccountId,
     /// The `request_id` of the Authorize that made it: its name.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// The remainder, in units.
     pub amount: Units,
     /// When the client must report.

@@ -9,6 +9,7 @@ use super::entry::{EntryKind, Settings};
 pub use super::metadata::Metadata;
 use super::money::DecimalAmount;
 use super::time::{Millis, UnixMillis};
+use crate::ids::{AccountId, RequestId};
 use crate::money::Units;
 pub use kind::Kind;
 
@@ -16,9 +17,9 @@ pub use kind::Kind;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
     /// The id of the account that it concerns.
-    pub account: String,
+    pub account: AccountId,
     /// The caller's name for this mutation; empty for a read.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// When the caller first sent it, if it said so: a guard against retries that come after the id was forgotten.
     pub first_sent_at: Option<UnixMillis>,
     /// The currency that the caller believes the account to have, if it said so.
@@ -52,7 +53,7 @@ pub enum Action {
     /// Give a reservation back.
     Release {
         /// The reservation's name.
-        reservation: String,
+        reservation: RequestId,
     },
     /// Give a charge back, whole or in part.
     Refund(Reversal),
@@ -150,7 +151,7 @@ pub struct Debit {
     /// What for.
     pub category: Category,
     /// The reservation to charge against; `None` for a direct charge.
-    pub reservation: Option<String>,
+    pub reservation: Option<RequestId>,
     /// What is left of the reservation afterwards.
     pub then: RemainderPolicy,
     /// Whether the amount beyond the reservation must be within usable credit.
@@ -182,7 +183,7 @@ pub enum ExcessPolicy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reversal {
     /// The `request_id` of the earlier command.
-    pub original: String,
+    pub original: RequestId,
     /// How much; `None` for all that is left of it.
     pub amount: Option<DecimalAmount>,
     /// What was looked up of the earlier entry, because the step asked for it.
@@ -194,7 +195,7 @@ pub struct Reversal {
 impl Reversal {
     /// Of an earlier command, nothing being looked up.
     #[must_use]
-    pub fn of(original: String, amount: Option<DecimalAmount>) -> Self {
+    pub fn of(original: RequestId, amount: Option<DecimalAmount>) -> Self {
         Self { original, amount, facts: None, bill: None }
     }
 }
@@ -360,9 +361,9 @@ impl Action {
 
     /// The earlier command that this one refers to, and that must be loaded beside the account.
     #[must_use]
-    pub fn refers_to(&self) -> Option<&str> {
+    pub fn refers_to(&self) -> Option<&RequestId> {
         match self {
-            Self::Debit(debit) => debit.reservation.as_deref(),
+            Self::Debit(debit) => debit.reservation.as_ref(),
             Self::Release { reservation } => Some(reservation),
             Self::Refund(reversal) | Self::ReversePayment(reversal) | Self::ReverseWriteOff(reversal) => Some(&reversal.original),
             _ => None,
@@ -383,7 +384,14 @@ mod tests {
         let loaded = LoadedState { account: Some(account), next_sequence: 1, ..LoadedState::default() };
         let action = Action::Adjust { amount: DecimalAmount::new(1_000, 0) };
         let (account, request_id) = ("acme".to_owned(), "r".to_owned());
-        let mut command = Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() };
+        let mut command = Command {
+            account: account.into(),
+            request_id: request_id.into(),
+            first_sent_at: None,
+            currency: None,
+            action,
+            metadata: Metadata::default(),
+        };
         let step_time = StepTime { now: UnixMillis::new(2_000_000), period_end: UnixMillis::new(3_000_000), window: 1_000_000 };
         let done = decide(&loaded, &command, &[7; 8], &step_time);
         let decision = done.answer.unwrap().decision.unwrap();

@@ -6,6 +6,7 @@ use super::account::{Currency, Mode, NonUsageBilling};
 use super::metadata::Metadata;
 use super::money::DecimalAmount;
 use super::time::UnixMillis;
+use crate::ids::{AccountId, RequestId};
 use crate::money::Units;
 
 pub use kind::EntryKind;
@@ -21,9 +22,9 @@ pub type Fingerprint = [u8; 8];
 pub struct Entry {
     /// What changed.
     pub data: EntryData,
-    pub account: String,
+    pub account: AccountId,
     /// The `request_id` of the command; empty for a period close and its rounding.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// The account's own number of this entry. Entries that move no money have none: 0.
     pub account_sequence: u64,
     /// When the ledger accepted it; of a period close: the boundary.
@@ -43,7 +44,7 @@ pub struct Entry {
     /// Metadata from the caller, and what the entry refers to.
     pub metadata: Metadata,
     /// The `request_id` of the earlier command that this one refers to; else empty.
-    pub refers_to: String,
+    pub refers_to: RequestId,
 }
 
 /// What an entry records, with the data of its kind.

@@ -19,6 +19,7 @@ use super::fold::EntryContext;
 use super::money::DecimalAmount;
 use super::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use super::time::{Millis, UnixMillis};
+use crate::ids::RequestId;
 use crate::money::Units;
 
 use amounts::{both, units};
@@ -290,7 +291,7 @@ impl<'a> Transition<'a> {
             request_id: self.command.request_id.clone(),
             fingerprint: *self.fingerprint,
             metadata: Metadata { invoices: action.invoices().to_vec(), ..self.command.metadata.clone() },
-            refers_to: action.refers_to().unwrap_or_default().to_owned(),
+            refers_to: action.refers_to().cloned().unwrap_or_default(),
             ..entry
         });
     }
@@ -301,7 +302,7 @@ impl<'a> Transition<'a> {
         let Account { mode, balance, unbilled, reserved, sequence, .. } = self.account;
         Entry {
             account: self.command.account.clone(),
-            request_id: String::new(),
+            request_id: RequestId::default(),
             account_sequence: if data.kind().moves_money() { sequence } else { 0 },
             data,
             time,
@@ -312,7 +313,7 @@ impl<'a> Transition<'a> {
             reserved,
             fingerprint: Fingerprint::default(),
             metadata: Metadata::default(),
-            refers_to: String::new(),
+            refers_to: RequestId::default(),
         }
     }
 

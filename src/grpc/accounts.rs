@@ -178,9 +178,9 @@ impl AccountService for Accounts {
         unary(&self.use_cases, request, async |use_cases, context, request| {
             let v1::ListReservationsRequest { account_id: id, page_size, page_token } = request;
             let query = ["reservations", id.as_str()];
-            let (count, after) = taken(use_cases, (), |reader, ()| {
-                reader.account_id(id.clone());
-                (reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
+            let (id, count, after) = taken(use_cases, (), |reader, ()| {
+                let (id, count) = (reader.account_id(id.clone()), reader.page_size(page_size));
+                (id, count, page_token::read(reader, "page_token", &query, &page_token))
             })?;
             let (account, page) = use_cases.list_reservations(context, &id, after, count).await?;
             Ok(v1::ListReservationsResponse {
@@ -194,7 +194,7 @@ impl AccountService for Accounts {
     async fn list_declines(&self, request: Request<v1::ListDeclinesRequest>) -> Result<Response<v1::ListDeclinesResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
             let v1::ListDeclinesRequest { account_id: id } = request;
-            taken(use_cases, (), |reader, ()| reader.account_id(id.clone()))?;
+            let id = taken(use_cases, id, FieldReader::account_id)?;
             Ok(listing::declines(use_cases.list_declines(context, &id).await?))
         })
         .await
@@ -205,10 +205,10 @@ impl AccountService for Accounts {
             let v1::ListEntriesRequest { account_id: id, page_size, page_token, kinds, accepted_from, accepted_to } = request;
             let limits = format!("{kinds:?} {accepted_from:?} {accepted_to:?}");
             let query = ["entries", id.as_str(), limits.as_str()];
-            let (filter, count, before) = taken(use_cases, (), |reader, ()| {
-                reader.account_id(id.clone());
+            let (id, filter, count, before) = taken(use_cases, (), |reader, ()| {
+                let id = reader.account_id(id.clone());
                 let filter = filter::entries(reader, &kinds, accepted_from, accepted_to);
-                (filter, reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
+                (id, filter, reader.page_size(page_size), page_token::read(reader, "page_token", &query, &page_token))
             })?;
             let AccountEntries { account, page } = use_cases.list_entries(context, &id, &filter, before, count).await?;
             let sequences: Vec<_> = page.entries.iter().map(|(place, _)| place.sequence).collect();

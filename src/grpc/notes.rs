@@ -30,7 +30,7 @@ pub async fn remove(
 ) -> Result<v1::RemoveNoteResponse, Error> {
     let (account, note, change) = taken(use_cases, request, |reader, request| {
         let v1::RemoveNoteRequest { account_id, note_id, request_id, operator, first_sent_at } = request;
-        let note = reader.request_id("note_id", note_id);
+        let note = reader.identifier("note_id", note_id);
         (reader.account_id(account_id), note, change(reader, request_id, None, operator, first_sent_at))
     })?;
     let applied = use_cases.remove_note(context, &account, &note, &change).await?;
@@ -41,12 +41,12 @@ pub async fn remove(
 pub async fn list(use_cases: &UseCases, context: &RequestContext, request: v1::ListNotesRequest) -> Result<v1::ListNotesResponse, Error> {
     let v1::ListNotesRequest { account_id, page_size, page_token } = request;
     let query = ["notes", account_id.as_str()];
-    let (count, after) = taken(use_cases, (), |reader: &mut FieldReader, ()| {
-        reader.account_id(account_id.clone());
-        (reader.page_size(page_size), page_token::read::<(u64, String)>(reader, "page_token", &query, &page_token))
+    let (account, count, after) = taken(use_cases, (), |reader: &mut FieldReader, ()| {
+        let (account, count) = (reader.account_id(account_id.clone()), reader.page_size(page_size));
+        (account, count, page_token::read::<(u64, String)>(reader, "page_token", &query, &page_token))
     })?;
     let after = after.map(|(at, id)| (UnixMillis::new(at.cast_signed()), id));
-    let (notes, next) = use_cases.list_notes(context, &account_id, after.as_ref(), count).await?;
+    let (notes, next) = use_cases.list_notes(context, &account, after.as_ref(), count).await?;
     let next_page_token = next.map(|(at, id)| page_token::encode(&query, &(at.get().cast_unsigned(), id))).unwrap_or_default();
     Ok(v1::ListNotesResponse { notes: notes.into_iter().map(note).collect(), next_page_token })
 }

@@ -86,7 +86,7 @@ impl Cursor for NamePlace {
 
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (account, folded_name) = std::str::from_utf8(bytes).ok()?.split_once('\0')?;
-        Some(Self { folded_name: folded_name.to_owned(), account: account.to_owned() })
+        Some(Self { folded_name: folded_name.to_owned(), account: account.into() })
     }
 }
 
@@ -162,7 +162,7 @@ impl Cursor for Place {
             2 => Key::Amount(i64::from_be_bytes(key.try_into().ok()?)),
             _ => return None,
         };
-        Some(Self { key, account: String::from_utf8(account.to_vec()).ok()? })
+        Some(Self { key, account: String::from_utf8(account.to_vec()).ok()?.into() })
     }
 }
 
@@ -220,10 +220,10 @@ mod tests {
         fn every_place_comes_back(sequence: u64, key: [u8; 16], name in "[^\0]*", account in "[a-z/]+") {
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &sequence)), Some(sequence));
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &IdempotencyKey(key))), Some(IdempotencyKey(key)));
-            let place = NamePlace { folded_name: name.clone(), account: account.clone() };
+            let place = NamePlace { folded_name: name.clone(), account: account.clone().into() };
             prop_assert_eq!(decode(&["a"], &encode(&["a"], &place)), Some(place));
             for key in [Key::Name(name), Key::Amount(sequence.cast_signed())] {
-                let place = search::Cursor { way: SearchMethod::Parts, after: Place { key, account: account.clone() } };
+                let place = search::Cursor { way: SearchMethod::Parts, after: Place { key, account: account.clone().into() } };
                 prop_assert_eq!(decode(&["a"], &encode(&["a"], &place)), Some(place));
             }
         }

@@ -16,6 +16,7 @@ use super::{IdempotencyKey, NamePlace, ReservationPlace};
 use domain::account::{Account, Category, Currency, Mode, NonUsageBilling, Profile, Reservation, Status};
 use domain::command::Kind;
 use domain::entry::EntryKind;
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationEnd};
@@ -155,8 +156,9 @@ pub fn decode_reservation(bytes: &[u8]) -> Result<Reservation, Undecodable> {
 
 fn read_reservation(mut bytes: &[u8]) -> Option<Reservation> {
     let StoredReservation { amount, report_by, expires_at } = StoredReservation::get(&mut bytes)?;
-    let account = get_text(&mut bytes)?;
-    Some(Reservation { amount, report_by, expires_at, account, request_id: String::from_utf8(bytes.to_vec()).ok()? })
+    let account = AccountId::new(get_text(&mut bytes)?);
+    let request_id = RequestId::new(String::from_utf8(bytes.to_vec()).ok()?);
+    Some(Reservation { account, request_id, amount, report_by, expires_at })
 }
 
 /// The place of a reservation in the script's set of them by account: account, NUL, expiry (the greatest byte first), key. So the order of
@@ -311,7 +313,7 @@ pub fn decode_refund_key(bytes: &[u8]) -> Result<RefundKey, Undecodable> {
         (b'b', bill) => {
             let (account, bill) = bill.split_last_chunk::<4>()?;
             let account = std::str::from_utf8(account.strip_suffix(b"\0")?).ok()?;
-            Some(RefundKey::Bill(account.to_owned(), u32::from_le_bytes(*bill)))
+            Some(RefundKey::Bill(account.into(), u32::from_le_bytes(*bill)))
         }
         _ => None,
     };
@@ -342,7 +344,7 @@ pub fn encode_profile(account: &str, profile: &Profile) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(64);
     let low_credit_threshold = profile.low_credit_threshold.unwrap_or(NOT_KNOWN);
     StoredProfile { low_credit_threshold, created_at: profile.created_at }.put(&mut bytes);
-    put_text(&mut bytes, &encode_place(&NamePlace { folded_name: super::fold_name(&profile.name), account: account.to_owned() }));
+    put_text(&mut bytes, &encode_place(&NamePlace { folded_name: super::fold_name(&profile.name), account: account.into() }));
     bytes.put_slice(profile.name.as_bytes());
     bytes
 }
@@ -372,7 +374,7 @@ pub fn encode_place(place: &NamePlace) -> String {
 pub fn decode_place(bytes: &[u8]) -> Result<NamePlace, Undecodable> {
     let place = || {
         let (folded_name, account) = std::str::from_utf8(bytes).ok()?.split_once('\0')?;
-        Some(NamePlace { folded_name: folded_name.to_owned(), account: account.to_owned() })
+        Some(NamePlace { folded_name: folded_name.to_owned(), account: account.into() })
     };
     place().ok_or(Undecodable("place in the list of names"))
 }

@@ -34,6 +34,7 @@ use super::{
 };
 use copy::Copy;
 use domain::account::{Account, Profile, Reservation};
+use domain::ids::AccountId;
 use domain::rules::{IdempotencyRecord, RefundKey};
 use domain::time::{Millis, UnixMillis};
 use platform::clock::Clock;
@@ -309,7 +310,7 @@ impl Engine for EmbeddedEngine {
         self.ask(Job::Sweep(caller), pending)
     }
 
-    fn load(&self, _partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
+    fn load(&self, _partition: u16, accounts: Vec<AccountId>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
         self.read(move |partition_state, _| Ok(partition_state.load(&accounts)))
     }
 
@@ -320,7 +321,7 @@ impl Engine for EmbeddedEngine {
     fn reservations(
         &self,
         _partition: u16,
-        account: String,
+        account: AccountId,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>> {

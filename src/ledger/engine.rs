@@ -15,6 +15,7 @@ use super::{
 #[cfg(doc)]
 use super::{Ledger, MAX_BATCH};
 use domain::account::{Account, Profile, Reservation};
+use domain::ids::AccountId;
 use domain::outcome::Answer;
 #[cfg(doc)]
 use domain::outcome::Refusal;
@@ -92,7 +93,7 @@ pub trait Engine: Send + Sync + 'static {
     /// is more. Between slices, others have their turn.
     fn sweep(&self, partition: u16) -> Answering<'_, bool>;
     /// Accounts and profiles, as stored. One that is not there is none, and so is one whose record is damaged.
-    fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<StoredAccount>>>;
+    fn load(&self, partition: u16, accounts: Vec<AccountId>) -> Answering<'_, Vec<Option<StoredAccount>>>;
     /// Ids of accounts in the order of (folded name, id), after the given place, while the folded name begins with the prefix.
     fn names(&self, partition: u16, prefix: String, after: Option<NamePlace>, count: usize) -> Answering<'_, Vec<NamePlace>>;
     /// Reservations of an account after the given place, in the order in which they expire: also those that have, and are not swept away
@@ -100,7 +101,7 @@ pub trait Engine: Send + Sync + 'static {
     fn reservations(
         &self,
         partition: u16,
-        account: String,
+        account: AccountId,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>>;

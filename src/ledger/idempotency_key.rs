@@ -4,6 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use crate::digest::digested;
+use domain::ids::{AccountId, RequestId};
 
 /// The digest of (account, request id) under which a request, and a reservation, is kept.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -25,10 +26,16 @@ impl Hash for IdempotencyKey {
 impl IdempotencyKey {
     /// The key of a request id of an account.
     #[must_use]
-    pub fn of(account: &str, request_id: &str) -> Self {
+    pub fn of(account: &AccountId, request_id: &RequestId) -> Self {
+        Self::within(account, request_id)
+    }
+
+    /// The key of a name that means something only within something else.
+    #[must_use]
+    pub fn within(whole: &str, name: &str) -> Self {
         Self(digested(|digest| {
-            digest.text(account);
-            digest.bytes(request_id.as_bytes());
+            digest.text(whole);
+            digest.bytes(name.as_bytes());
         }))
     }
 }
@@ -45,6 +52,6 @@ mod tests {
 
     #[test]
     fn a_key_depends_on_where_the_account_id_ends() {
-        assert_ne!(IdempotencyKey::of("ab", "c"), IdempotencyKey::of("a", "bc"));
+        assert_ne!(IdempotencyKey::of(&"ab".into(), &"c".into()), IdempotencyKey::of(&"a".into(), &"bc".into()));
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use domain::entry::Entry;
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// A block of journal entries: what one step wrote.
@@ -66,7 +67,7 @@ pub enum Trimmer {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DuePage {
     /// Their ids.
-    pub accounts: Vec<String>,
+    pub accounts: Vec<AccountId>,
     /// Where to go on; `None` if there are no more. Only the engine that made it can read it.
     pub next: Option<String>,
 }

@@ -40,6 +40,7 @@ pub use callers::CopiedCallers;
 use domain::account::{Account, Profile, Reservation};
 use domain::command::{Action, Command, Metadata};
 use domain::entry::{Entry, Fingerprint};
+use domain::ids::{AccountId, RequestId};
 use domain::outcome::{Answer, Outcome, Refusal};
 use domain::time::{Millis, UnixMillis};
 pub use engine::{Answering, Answers, BatchAnswer, Engine, Sizes, StoredAccount};
@@ -72,13 +73,13 @@ pub struct NamePlace {
     /// The name, folded to lower case.
     pub folded_name: String,
     /// The account's id.
-    pub account: String,
+    pub account: AccountId,
 }
 
 /// An account on a page.
 #[derive(Clone, Debug)]
 pub struct ListedAccount {
-    pub id: String,
+    pub id: AccountId,
     /// The account, with a due close applied.
     pub account: Account,
     /// Its name and settings.
@@ -187,7 +188,7 @@ impl Ledger {
 
     /// The partition of an account: decided by the part of its id before the first `/`.
     #[must_use]
-    pub fn partition_of(&self, account: &str) -> u16 {
+    pub fn partition_of(&self, account: &AccountId) -> u16 {
         prepared_command::partition_of(account, self.engine.partitions())
     }
 
@@ -222,10 +223,10 @@ impl Ledger {
     }
 
     /// Reads an account's credit, due events applied.
-    pub async fn observe(&self, account: &str, watch: bool) -> Result<Result<Outcome, Refusal>, LedgerError> {
+    pub async fn observe(&self, account: &AccountId, watch: bool) -> Result<Result<Outcome, Refusal>, LedgerError> {
         self.submit(Command {
             account: account.to_owned(),
-            request_id: String::new(),
+            request_id: RequestId::default(),
             first_sent_at: None,
             currency: None,
             action: Action::Observe { watch },
@@ -236,7 +237,7 @@ impl Ledger {
     }
 
     /// An account's settings.
-    pub async fn profile(&self, account: &str) -> Result<Option<Profile>, LedgerError> {
+    pub async fn profile(&self, account: &AccountId) -> Result<Option<Profile>, LedgerError> {
         let found = self.engine.load(self.partition_of(account), vec![account.to_owned()]).await?;
         Ok(found.into_iter().next().flatten().map(|(_, profile)| profile))
     }
@@ -291,12 +292,12 @@ impl Ledger {
     }
 
     /// These accounts, in this order; what the ledger does not have is left out.
-    pub async fn listed(&self, ids: Vec<String>) -> Result<Vec<ListedAccount>, LedgerError> {
-        let mut by_partition = BTreeMap::<u16, Vec<String>>::new();
+    pub async fn listed(&self, ids: Vec<AccountId>) -> Result<Vec<ListedAccount>, LedgerError> {
+        let mut by_partition = BTreeMap::<u16, Vec<AccountId>>::new();
         for id in &ids {
             by_partition.entry(self.partition_of(id)).or_default().push(id.clone());
         }
-        let of_partition = |(partition, ids): (u16, Vec<String>)| async move {
+        let of_partition = |(partition, ids): (u16, Vec<AccountId>)| async move {
             let (loaded, now) = try_join(self.engine.load(partition, ids.clone()), self.now_in(partition)).await?;
             let listed = ids.into_iter().zip(loaded).filter_map(move |(id, stored)| {
                 let (account, profile) = stored?;
@@ -312,7 +313,7 @@ impl Ledger {
     /// Reservations of an account that are open at `now`, in pages. One that is extended meanwhile moves behind what was shown.
     pub async fn reservations(
         &self,
-        account: &str,
+        account: &AccountId,
         now: UnixMillis,
         after: Option<ReservationPlace>,
         count: usize,
@@ -329,7 +330,7 @@ impl Ledger {
     /// An account's entries that the journal has of `down_to..before`, newest first.
     pub async fn entries(
         &self,
-        account: &str,
+        account: &AccountId,
         filter: &EntryFilter,
         down_to: u64,
         before: Option<u64>,
@@ -348,7 +349,7 @@ impl Ledger {
                     return false;
                 }
                 (page.next_before, page.searched_to) = (Some(sequence), Some(sequence));
-                if entry.account == account {
+                if entry.account == *account {
                     page.is_over = filter.is_over(&entry);
                     if filter.accepts(&entry) {
                         page.entries.push((EntryPosition { partition, sequence }, entry));
@@ -380,14 +381,14 @@ impl Ledger {
     }
 
     /// Whether a request id was used.
-    pub async fn is_remembered(&self, account: &str, request_id: &str) -> Result<bool, LedgerError> {
+    pub async fn is_remembered(&self, account: &AccountId, request_id: &RequestId) -> Result<bool, LedgerError> {
         let remembered = self.engine.remembered(self.partition_of(account), IdempotencyKey::of(account, request_id)).await?;
         Ok(remembered.is_some())
     }
 
     /// Shows the entries of the account's partition below a sequence, newest first, until `visit` says stop or the bound is reached.
     /// Returns whether the journal's beginning was reached.
-    async fn scan(&self, account: &str, before: Option<u64>, mut visit: impl FnMut(u64, Entry) -> bool) -> Result<bool, LedgerError> {
+    async fn scan(&self, account: &AccountId, before: Option<u64>, mut visit: impl FnMut(u64, Entry) -> bool) -> Result<bool, LedgerError> {
         let partition = self.partition_of(account);
         let (mut before, mut scanned) = (before, 0);
         loop {
@@ -415,7 +416,7 @@ impl Ledger {
 
     /// Waits for changes of an account.
     #[must_use]
-    pub fn watch(&self, account: &str) -> Watch {
+    pub fn watch(&self, account: &AccountId) -> Watch {
         self.watchers.watch(account)
     }
 

@@ -20,6 +20,7 @@ use super::codec::{decode_place, encode_place};
 use super::{BatchAnswer, Block, DuePage, IdempotencyKey, NamePlace, PreparedCommand, ReservationPlace, Sizes, fold_name};
 use domain::account::{Account, Profile, Reservation};
 use domain::command::Action;
+use domain::ids::AccountId;
 use domain::outcome::Refusal;
 use domain::rules::{
     Fingerprint, IdempotencyRecord, LoadedState, RefundKey, Refunded, ReservationChange, ReservationEnd, StepTime, decide, is_close_due,
@@ -37,11 +38,11 @@ pub const MAX_STEP_EXPIRIES: usize = 2_000;
 /// One partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartitionState {
-    pub(super) accounts: HashMap<String, Account>,
-    pub(super) profiles: HashMap<String, Profile>,
+    pub(super) accounts: HashMap<AccountId, Account>,
+    pub(super) profiles: HashMap<AccountId, Profile>,
     pub(super) reservations: HashMap<IdempotencyKey, Reservation>,
     pub(super) expiries: BTreeSet<(UnixMillis, IdempotencyKey)>,
-    pub(super) by_account: BTreeSet<(String, ReservationPlace)>,
+    pub(super) by_account: BTreeSet<(AccountId, ReservationPlace)>,
     pub(super) requests: HashMap<IdempotencyKey, IdempotencyRecord>,
     pub(super) older_requests: HashMap<IdempotencyKey, IdempotencyRecord>,
     pub(super) refunds: BTreeMap<RefundKey, Refunded>,
@@ -87,9 +88,9 @@ impl State {
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// Accounts to write again.
-    pub accounts: Vec<String>,
+    pub accounts: Vec<AccountId>,
     /// Profiles to write again, and the places in the list of names that they had before.
-    pub profiles: Vec<String>,
+    pub profiles: Vec<AccountId>,
     /// Reservations to write again, or to remove.
     pub reservations: Vec<IdempotencyKey>,
     /// Requests to write again.
@@ -143,7 +144,7 @@ impl PartitionState {
         let mut changes = Changes { before: vec![Before::State(self.state)], ..Changes::default() };
         let deferred = if self.is_any_due(now) { self.expire_of_all(commands, now, &mut changes) } else { HashSet::new() };
         let mut entries = Vec::with_capacity(commands.len());
-        let decide = |prepared: &PreparedCommand| match deferred.contains(prepared.command.account.as_str()) {
+        let decide = |prepared: &PreparedCommand| match deferred.contains(&prepared.command.account) {
             true => Err(Refusal::Deferred),
             false => self.decide(prepared, &step_time, &mut entries, &mut changes),
         };
@@ -190,11 +191,11 @@ impl PartitionState {
     }
 
     /// Takes off all that the accounts of a step have due. Of accounts with much of it, few have their turn; returns the others.
-    fn expire_of_all<'a>(&mut self, commands: &'a [PreparedCommand], now: UnixMillis, changes: &mut Changes) -> HashSet<&'a str> {
+    fn expire_of_all<'a>(&mut self, commands: &'a [PreparedCommand], now: UnixMillis, changes: &mut Changes) -> HashSet<&'a AccountId> {
         let (mut deferred, mut count) = (HashSet::new(), 0);
         let [first, last] =
             [ReservationPlace { expires_at: UnixMillis::MIN, key: IdempotencyKey([0; 16]) }, ReservationPlace::behind_expired(now)];
-        for account in commands.iter().map(|prepared| prepared.command.account.as_str()) {
+        for account in commands.iter().map(|prepared| &prepared.command.account) {
             let mut due = self.by_account.range((account.to_owned(), first)..=(account.to_owned(), last)).map(|(_, place)| place.key);
             if count >= MAX_STEP_EXPIRIES {
                 if due.next().is_some() {
@@ -298,13 +299,13 @@ impl PartitionState {
 
     /// Returns the profile that it replaces.
     pub(super) fn put_profile(&mut self, id: &str, profile: Profile) -> Option<Profile> {
-        let place = |profile: &Profile| NamePlace { folded_name: fold_name(&profile.name), account: id.to_owned() };
+        let place = |profile: &Profile| NamePlace { folded_name: fold_name(&profile.name), account: id.into() };
         let before = self.profiles.get(id).map(place);
         if let Some(before) = before {
             self.names.remove(&before);
         }
         self.names.insert(place(&profile));
-        self.profiles.insert(id.to_owned(), profile)
+        self.profiles.insert(id.into(), profile)
     }
 
     pub(super) fn change_reservation(&mut self, key: IdempotencyKey, change: ReservationChange, changes: &mut Changes) {
@@ -358,7 +359,7 @@ impl PartitionState {
 
     /// Accounts and profiles.
     #[must_use]
-    pub fn load(&self, accounts: &[String]) -> Vec<Option<(Account, Profile)>> {
+    pub fn load(&self, accounts: &[AccountId]) -> Vec<Option<(Account, Profile)>> {
         accounts.iter().map(|id| Some((*self.accounts.get(id)?, self.profiles.get(id)?.clone()))).collect()
     }
 
@@ -385,14 +386,14 @@ impl PartitionState {
 
     /// The ids of all accounts, in no order.
     #[must_use]
-    pub fn account_ids(&self) -> Vec<String> {
+    pub fn account_ids(&self) -> Vec<AccountId> {
         self.accounts.keys().cloned().collect()
     }
 
     /// Places in the list of names; see [`Engine::names`].
     #[must_use]
     pub fn names(&self, prefix: &str, after: Option<&NamePlace>, count: usize) -> Vec<NamePlace> {
-        let start = NamePlace { folded_name: prefix.to_owned(), account: String::new() };
+        let start = NamePlace { folded_name: prefix.to_owned(), account: AccountId::default() };
         self.names
             .range(after.map_or(&start, |after| after.max(&start))..)
             .filter(|place| Some(*place) != after)
@@ -410,7 +411,7 @@ impl PartitionState {
         let after = cursor.and_then(|cursor| decode_place(cursor.as_bytes()).ok());
         let places = self.names("", after.as_ref(), count);
         let next = if places.len() < count { None } else { places.last().map(encode_place) };
-        let is_due = |id: &String| self.accounts.get(id).is_some_and(|account| is_close_due(account, now));
+        let is_due = |id: &AccountId| self.accounts.get(id).is_some_and(|account| is_close_due(account, now));
         DuePage { accounts: places.into_iter().map(|place| place.account).filter(is_due).collect(), next }
     }
 
@@ -422,7 +423,7 @@ impl PartitionState {
 
     /// Open reservations of an account; see [`Engine::reservations`].
     #[must_use]
-    pub fn reservations(&self, account: &str, after: Option<ReservationPlace>, count: usize) -> Vec<(IdempotencyKey, Reservation)> {
+    pub fn reservations(&self, account: &AccountId, after: Option<ReservationPlace>, count: usize) -> Vec<(IdempotencyKey, Reservation)> {
         let start = after.unwrap_or(ReservationPlace { expires_at: UnixMillis::MIN, key: IdempotencyKey([0; 16]) });
         self.by_account
             .range((account.to_owned(), start)..)

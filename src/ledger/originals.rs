@@ -3,6 +3,7 @@
 use super::{IdempotencyKey, Ledger, LedgerError};
 use domain::command::{OriginalBill, OriginalEntry};
 use domain::entry::{Entry, EntryData, EntryKind, GivenBack, RefundedTo};
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 
 /// The result of a search of the journal.
@@ -15,7 +16,7 @@ pub struct Searched<T> {
 
 impl Ledger {
     /// The bill of a charge that is remembered.
-    pub async fn remembered_bill(&self, account: &str, request_id: &str) -> Result<Option<u32>, LedgerError> {
+    pub async fn remembered_bill(&self, account: &AccountId, request_id: &RequestId) -> Result<Option<u32>, LedgerError> {
         let remembered = self.engine.remembered(self.partition_of(account), IdempotencyKey::of(account, request_id)).await?;
         Ok(remembered.and_then(|remembered| remembered.decision.charged).map(|charged| charged.bill))
     }
@@ -24,20 +25,20 @@ impl Ledger {
     /// journal, from its end.
     pub async fn original(
         &self,
-        account: &str,
-        request_id: &str,
+        account: &AccountId,
+        request_id: &RequestId,
         is_wanted: fn(EntryKind) -> bool,
         above: u64,
     ) -> Result<Searched<OriginalEntry>, LedgerError> {
         let mut given_back = Vec::new();
         self.search(account, above, |sequence, entry, known_until| {
-            if entry.account != account {
+            if entry.account != *account {
                 return None;
             }
-            if gives_back(entry.kind(), is_wanted) && entry.refers_to == request_id {
+            if gives_back(entry.kind(), is_wanted) && entry.refers_to == *request_id {
                 given_back.extend(entry.data.given_back().copied());
             }
-            if entry.request_id != request_id || !is_wanted(entry.kind()) {
+            if entry.request_id != *request_id || !is_wanted(entry.kind()) {
                 return None;
             }
             // Newest first. Those of format version 2 name no original, and so mean the last of that id.
@@ -49,10 +50,10 @@ impl Ledger {
     }
 
     /// The sums of a bill that was cut above a sequence: by a bounded search of the journal, from its end.
-    pub async fn bill_sums(&self, account: &str, bill: u32, above: u64) -> Result<Searched<OriginalBill>, LedgerError> {
+    pub async fn bill_sums(&self, account: &AccountId, bill: u32, above: u64) -> Result<Searched<OriginalBill>, LedgerError> {
         let (mut refunded, mut of_version_2) = (Units::ZERO, Units::ZERO);
         self.search(account, above, |_, entry, known_until| {
-            if entry.account != account {
+            if entry.account != *account {
                 return None;
             }
             match entry.data {
@@ -75,7 +76,7 @@ impl Ledger {
     /// the journal was looked through before.
     async fn search<T>(
         &self,
-        account: &str,
+        account: &AccountId,
         above: u64,
         mut look_at: impl FnMut(u64, &Entry, u64) -> Option<T>,
     ) -> Result<Searched<T>, LedgerError> {

@@ -18,6 +18,7 @@ use domain::account::{Account, Profile, Reservation};
 use domain::command::Kind;
 use domain::entry::{ChargedFrom, Entry, EntryData, EntryKind, GivenBack, Settings};
 use domain::fold::EntryContext;
+use domain::ids::RequestId;
 use domain::money::Units;
 use domain::outcome::{Charged, Decision, Grant, ReserveVerdict, Verdict};
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationChange, ReservationEnd};
@@ -303,8 +304,8 @@ impl Rebuild {
         }
     }
 
-    fn reserve(&mut self, entry: &Entry, name: &str, amount: Units, [report_by, expires_at]: [UnixMillis; 2]) {
-        let (account, request_id) = (entry.account.clone(), name.to_owned());
+    fn reserve(&mut self, entry: &Entry, name: &RequestId, amount: Units, [report_by, expires_at]: [UnixMillis; 2]) {
+        let (account, request_id) = (entry.account.clone(), name.clone());
         self.put(name, Reservation { account, request_id, amount, report_by, expires_at });
     }
 
@@ -321,7 +322,7 @@ impl Rebuild {
         if refers { self.partition_state.reservations.get(&IdempotencyKey::of(&entry.account, &entry.refers_to)).cloned() } else { None }
     }
 
-    fn put(&mut self, name: &str, reservation: Reservation) {
+    fn put(&mut self, name: &RequestId, reservation: Reservation) {
         let key = IdempotencyKey::of(&reservation.account, name);
         self.partition_state.change_reservation(key, ReservationChange::Put(reservation), &mut Changes::default());
     }

@@ -14,6 +14,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{Ledger, LedgerError};
 use domain::account::Account;
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::outcome::Refusal;
 use domain::time::UnixMillis;
@@ -33,7 +34,7 @@ pub const UNHEARD: Duration = Duration::from_millis(200);
 /// All watchers in this process. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Watchers {
-    by_account: Arc<Mutex<HashMap<String, Watched>>>,
+    by_account: Arc<Mutex<HashMap<AccountId, Watched>>>,
     /// Whether there are any.
     is_any: Arc<watch::Sender<bool>>,
     /// When the next account may be read again.
@@ -78,7 +79,7 @@ pub struct AccountReading {
 /// A place to wait for changes of one account.
 #[derive(Debug)]
 pub struct Watch {
-    account: String,
+    account: AccountId,
     changes: watch::Receiver<u64>,
     last: Arc<tokio::sync::Mutex<Option<AccountReading>>>,
     watchers: Watchers,
@@ -87,7 +88,7 @@ pub struct Watch {
 impl Watchers {
     /// Starts to wait for changes of an account.
     #[must_use]
-    pub fn watch(&self, account: &str) -> Watch {
+    pub fn watch(&self, account: &AccountId) -> Watch {
         let mut by_account = self.by_account.lock().unwrap_or_else(PoisonError::into_inner);
         let watched =
             by_account.entry(account.to_owned()).or_insert_with(|| Watched { changes: watch::channel(0).0, last: Arc::default() });
@@ -210,7 +211,7 @@ impl Ledger {
 
 impl Watch {
     #[must_use]
-    pub fn account(&self) -> &str {
+    pub fn account(&self) -> &AccountId {
         &self.account
     }
 
@@ -266,9 +267,9 @@ mod tests {
         const SOON: Duration = Duration::from_millis(20);
         let watchers = Watchers::default();
         timeout(SOON, watchers.begun()).await.unwrap_err();
-        let first = watchers.watch("acme");
+        let first = watchers.watch(&"acme".into());
         watchers.begun().await;
-        let second = watchers.watch("other");
+        let second = watchers.watch(&"other".into());
         drop(first);
         assert!(*watchers.is_any.borrow());
         drop(second);
@@ -279,7 +280,7 @@ mod tests {
     #[tokio::test]
     async fn who_watches_an_account_hears_of_it_and_is_forgotten_afterwards() {
         let watchers = Watchers::default();
-        let mut watch = watchers.watch("acme");
+        let mut watch = watchers.watch(&"acme".into());
         watchers.announce("other");
         watchers.announce("acme");
         watch.changed().await;

@@ -10,6 +10,7 @@ use access::Permission;
 use billing::suggestion::{Suggestion, suggest};
 use domain::account::Account;
 use domain::command::Command;
+use domain::ids::AccountId;
 use domain::outcome::Outcome;
 use ledger::{
     AccountFilter, AccountPage, EntryFilter, EntryPage, EntryPosition, Identity, LedgerError, ListedAccount, NamePlace, ReservationPage,
@@ -38,7 +39,7 @@ impl UseCases {
     }
 
     /// An account with its settings. Credit and settings are two reads: one may be newer than the other.
-    pub async fn account(&self, context: &RequestContext, id: String) -> Result<ListedAccount, Error> {
+    pub async fn account(&self, context: &RequestContext, id: AccountId) -> Result<ListedAccount, Error> {
         context.require(Permission::ReadAccounts, &id)?;
         let outcome = self.look_at(&id).await?;
         Ok(self.with_profile(id, &outcome).await?)
@@ -51,7 +52,7 @@ impl UseCases {
         Ok((decided, shown.map_err(LedgerError::after_step)?))
     }
 
-    async fn with_profile(&self, id: String, outcome: &Outcome) -> Result<ListedAccount, LedgerError> {
+    async fn with_profile(&self, id: AccountId, outcome: &Outcome) -> Result<ListedAccount, LedgerError> {
         let profile = self.ledger.profile(&id).await?.ok_or_else(|| LedgerError::corrupt("an account has no profile"))?;
         Ok(ListedAccount { id, account: outcome.account, profile, now: outcome.now })
     }
@@ -74,7 +75,7 @@ impl UseCases {
     pub async fn list_reservations(
         &self,
         context: &RequestContext,
-        id: &str,
+        id: &AccountId,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Result<(Account, ReservationPage), Error> {
@@ -88,7 +89,7 @@ impl UseCases {
     pub async fn list_entries(
         &self,
         context: &RequestContext,
-        id: &str,
+        id: &AccountId,
         filter: &EntryFilter,
         before: Option<u64>,
         count: usize,
@@ -102,7 +103,7 @@ impl UseCases {
     async fn entries(
         &self,
         context: &RequestContext,
-        id: &str,
+        id: &AccountId,
         filter: &EntryFilter,
         before: Option<u64>,
         count: usize,
@@ -142,14 +143,14 @@ impl UseCases {
     }
 
     /// The credit limit that an account would need in postpaid, by its history.
-    pub async fn suggest_limit(&self, context: &RequestContext, id: &str) -> Result<(Outcome, Suggestion), Error> {
+    pub async fn suggest_limit(&self, context: &RequestContext, id: &AccountId) -> Result<(Outcome, Suggestion), Error> {
         context.require(Permission::ReadAccounts, id)?;
         let seen = self.look_at(id).await?;
         let suggestion = self.estimate(context, id, &seen.account).await?;
         Ok((seen, suggestion))
     }
 
-    pub(super) async fn estimate(&self, context: &RequestContext, id: &str, account: &Account) -> Result<Suggestion, Error> {
+    pub(super) async fn estimate(&self, context: &RequestContext, id: &AccountId, account: &Account) -> Result<Suggestion, Error> {
         let history = self.billing(context).await?.history(id).await?;
         Ok(suggest(history, account.non_usage_billing, account.decimals))
     }

@@ -17,6 +17,7 @@ use billing::{Billing, MonthBill};
 use domain::account::{Account, Mode};
 use domain::command::{Action, Command};
 use domain::entry::{Entry, EntryKind};
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::outcome::Verdict;
 use domain::time::UnixMillis;
@@ -164,7 +165,7 @@ pub(super) fn unasked(clock: &Clock, decided: Decided) -> Advised {
     Advised { decided, advice, known }
 }
 
-async fn ask(billing: Billing, id: String, account: Account, now: UnixMillis) -> (Option<MonthBill>, Option<Suggestion>, String) {
+async fn ask(billing: Billing, id: AccountId, account: Account, now: UnixMillis) -> (Option<MonthBill>, Option<Suggestion>, String) {
     let (month, history, sending) =
         futures_util::future::join3(billing.last_month(&id, now), billing.history(&id), billing.sending()).await;
     let suggestion = history.ok().map(|history| suggest(history, account.non_usage_billing, account.decimals));
@@ -173,7 +174,7 @@ async fn ask(billing: Billing, id: String, account: Account, now: UnixMillis) ->
 
 /// What the final bill came to, rounding included; none, if there was nothing to bill. The step that converted wrote it, so one block is
 /// read.
-async fn final_bill(ledger: Ledger, account: String, sequence: u64) -> Option<Units> {
+async fn final_bill(ledger: Ledger, account: AccountId, sequence: u64) -> Option<Units> {
     let block = ledger.engine().blocks_before(ledger.partition_of(&account), Some(sequence + 1), 1).await.ok()?.pop()?;
     let offset = usize::try_from(sequence.checked_sub(block.first_sequence)?).ok()?;
     let written = block.entries.get(offset..)?.iter().take_while(|entry| entry.account == account);

@@ -19,6 +19,7 @@ use billing::approvals::{Approval, ApprovalFilter, State};
 use billing::change::{Applied, Change};
 use domain::account::Currency;
 use domain::approval::GuardedAct;
+use domain::ids::AccountId;
 use domain::money::DecimalAmount;
 use domain::time::UnixMillis;
 pub use execution::{SWEEP, sweep};
@@ -178,7 +179,7 @@ fn about(error: Error, approval: &Approval) -> Error {
     error.with("request_id", &approval.request_id)
 }
 
-fn too_many(most: i64, account: &str) -> Error {
+fn too_many(most: i64, account: &AccountId) -> Error {
     let text = format!("{most} acts wait for approval already, which is the most of one account, of one caller, or of all");
     Error::new(Kind::Exhausted, TOO_MANY, text).with("most", most.to_string()).with("account_id", account)
 }

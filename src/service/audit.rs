@@ -12,6 +12,7 @@ use billing::audit::list::{AuditCursor, AuditFilter};
 use billing::audit::{Act, AuditRecord};
 
 use domain::command::{Action, Command};
+use domain::ids::{AccountId, RequestId};
 use domain::origin::Origin;
 use domain::outcome::Verdict;
 use domain::time::UnixMillis;
@@ -78,7 +79,7 @@ impl UseCases {
     }
 
     /// Records that somebody has looked at names and addresses, if that is wanted.
-    pub(super) fn tell_of_read(&self, context: &RequestContext, what: &str, account: &str) {
+    pub(super) fn tell_of_read(&self, context: &RequestContext, what: &str, account: &AccountId) {
         if self.trail.records_reads() {
             let act = Act::of("personal_data.read", &context.change_at(self.clock().now()));
             self.trail.record(act.on(account).with("what", what));
@@ -132,5 +133,5 @@ fn act_of(command: &Command, at: UnixMillis) -> Act {
         _ => None,
     };
     let act = act.with("amount", amounts).with("permanent_limit", limit.map(|limit| limit.to_string()));
-    act.with("refers_to", action.refers_to()).with_reason(&metadata.reason)
+    act.with("refers_to", action.refers_to().map(RequestId::as_str)).with_reason(&metadata.reason)
 }

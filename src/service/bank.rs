@@ -20,6 +20,7 @@ use super::context::RequestContext;
 use access::Permission;
 use billing::bank::BookedLine;
 use domain::account::Currency;
+use domain::ids::{AccountId, RequestId};
 use domain::money::DecimalAmount;
 
 pub use billing::bank::OpenInvoice;
@@ -152,13 +153,13 @@ fn movement_of(line: &Line) -> String {
 fn shown_to(context: &RequestContext, found: BookedLine) -> BookedLine {
     match context.caller.may_on(Permission::RecordPayments, &found.account) {
         true => found,
-        false => BookedLine { account: String::new(), invoice: String::new(), ..found },
+        false => BookedLine { account: AccountId::default(), invoice: String::new(), ..found },
     }
 }
 
 /// The request id of the payment that the line of a digest is booked as.
-fn request_id_of(digest: &str) -> String {
-    format!("bank:{digest}")
+fn request_id_of(digest: &str) -> RequestId {
+    format!("bank:{digest}").into()
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use super::error::Error;
 use super::refunds;
 use access::Permission;
 use domain::command::{Action, Command, Metadata};
+use domain::ids::{AccountId, RequestId};
 use domain::outcome::{Answer, Decision, Outcome, Refusal};
 use ledger::LedgerError;
 
@@ -53,13 +54,13 @@ impl UseCases {
     }
 
     /// Reads an account's credit, due events applied.
-    pub async fn observe(&self, context: &RequestContext, account: &str) -> Result<Outcome, Error> {
+    pub async fn observe(&self, context: &RequestContext, account: &AccountId) -> Result<Outcome, Error> {
         context.require(Permission::ReadCredit, account)?;
         self.look_at(account).await
     }
 
     /// An account's credit, for a use case that has asked for its own permission.
-    pub(super) async fn look_at(&self, account: &str) -> Result<Outcome, Error> {
+    pub(super) async fn look_at(&self, account: &AccountId) -> Result<Outcome, Error> {
         let answer = self.ledger.observe(account, false).await?;
         answer.map_err(|refusal| Error::refused(refusal, &observation(account.to_owned())))
     }
@@ -92,10 +93,10 @@ pub(super) fn undecided() -> Error {
 
 /// A look at an account's credit, as a command.
 #[must_use]
-pub fn observation(account: String) -> Command {
+pub fn observation(account: AccountId) -> Command {
     Command {
         account,
-        request_id: String::new(),
+        request_id: RequestId::default(),
         first_sent_at: None,
         currency: None,
         action: Action::Observe { watch: false },

@@ -18,6 +18,7 @@ use access::Permission;
 use domain::account::{Account, Currency, Mode};
 use domain::command::{Action, Command, LimitChange, Metadata, TemporaryChange};
 use domain::entry::Entry;
+use domain::ids::AccountId;
 use domain::money::{DecimalAmount, Units};
 use domain::outcome::{Outcome, Verdict};
 use domain::rules::{self, LoadedState, StepTime};
@@ -63,7 +64,7 @@ pub struct Plan {
 #[derive(Debug)]
 pub enum Selection {
     /// These, each with a limit of its own if it has one.
-    List(Vec<(String, Option<Limit>)>),
+    List(Vec<(AccountId, Option<Limit>)>),
     /// All whose names begin so, in the currency if one is given.
     Filter {
         /// How names begin.
@@ -85,7 +86,7 @@ pub struct Cursor {
 #[derive(Clone, Debug)]
 pub struct ConvertedAccount {
     /// The account.
-    pub id: String,
+    pub id: AccountId,
     /// The outcome.
     pub conversion: Conversion,
     /// Where to go on behind it.
@@ -136,7 +137,7 @@ struct Queue {
 
 /// An account to convert.
 struct Target {
-    id: String,
+    id: AccountId,
     limit: Option<Limit>,
     cursor: Cursor,
     total: usize,
@@ -226,7 +227,7 @@ impl UseCases {
         };
         let mut command = Command {
             account: target.id.clone(),
-            request_id: format!("batch:{}{suffix}", plan.batch_id),
+            request_id: format!("batch:{}{suffix}", plan.batch_id).into(),
             first_sent_at: None,
             currency: limit.and_then(|wanted| wanted.currency),
             action,

@@ -1,5 +1,6 @@
 //! How an account's credit went, day by day: from its latest entries in the billing store, as far back as is looked.
 
+use domain::ids::AccountId;
 use domain::money::Units;
 use jiff::civil::Date;
 
@@ -26,7 +27,7 @@ pub struct CreditHistory {
 
 impl UseCases {
     /// How an account's current balance went in the last [`DAYS`] days, as far as its latest entries reach back. There may be none.
-    pub async fn credit_history(&self, context: &RequestContext, id: &str) -> Result<CreditHistory, Error> {
+    pub async fn credit_history(&self, context: &RequestContext, id: &AccountId) -> Result<CreditHistory, Error> {
         context.require(Permission::ReadAccounts, id)?;
         let seen = self.look_at(id).await?;
         let clock = self.clock();

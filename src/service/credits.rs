@@ -8,6 +8,7 @@ use super::error::Error;
 use access::Permission;
 use billing::document::DocumentKind;
 use billing::{BillingError, DocumentState, Record, StoredDocument};
+use domain::ids::RequestId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -19,7 +20,7 @@ const RECORDS: usize = 1_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BilledCharge {
     /// Its id: that of the request that made it.
-    pub id: String,
+    pub id: RequestId,
     /// When it was accepted.
     pub at: UnixMillis,
     /// What it was for.

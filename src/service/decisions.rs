@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use access::{Permission, Principal};
 use domain::account::Account;
 use domain::command::{Action, Command};
+use domain::ids::AccountId;
 use domain::money::{Units, format_units};
 use domain::outcome::{Answer, Decision, Outcome, Refusal, ReserveVerdict, Verdict};
 use domain::time::{Millis, UnixMillis};
@@ -197,7 +198,7 @@ pub struct AccountDeclines {
 
 impl UseCases {
     /// Lists why commands on an account were declined or refused by this process within a day.
-    pub async fn list_declines(&self, context: &RequestContext, id: &str) -> Result<AccountDeclines, Error> {
+    pub async fn list_declines(&self, context: &RequestContext, id: &AccountId) -> Result<AccountDeclines, Error> {
         context.require(Permission::ReadAccounts, id)?;
         let seen = self.look_at(id).await?;
         let (declines, since) = self.declines.list(id, seen.now);
@@ -260,7 +261,7 @@ impl Recorder {
             target: TARGET,
             method = command.action.kind().name(),
             account = %LoggedAccount(&command.account),
-            request_id = command.request_id,
+            request_id = command.request_id.as_str(),
             outcome,
             usable,
             micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX),

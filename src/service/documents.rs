@@ -15,6 +15,7 @@ use billing::document::{Document, DocumentKind, Party};
 use billing::rendering::{self, Denomination, UsageWriter};
 use billing::{Billing, BillingError, DocumentFilter, DocumentPage, DocumentState, Record, StoredDocument, name_of};
 use domain::entry::Entry;
+use domain::ids::AccountId;
 
 /// How many usage records are read at once.
 const RECORDS: usize = 1000;
@@ -61,7 +62,7 @@ impl UseCases {
         &self,
         context: &RequestContext,
         documents: &[StoredDocument],
-    ) -> Result<HashMap<String, String>, Error> {
+    ) -> Result<HashMap<AccountId, String>, Error> {
         let mut accounts: Vec<_> = documents.iter().map(|stored| stored.document.account.clone()).collect();
         accounts.sort();
         accounts.dedup();
@@ -120,7 +121,7 @@ impl UseCases {
     }
 
     /// The recipient of an account's documents.
-    pub async fn customer(&self, context: &RequestContext, account: &str) -> Result<Party, Error> {
+    pub async fn customer(&self, context: &RequestContext, account: &AccountId) -> Result<Party, Error> {
         context.require(Permission::ReadBillingDetails, account)?;
         self.tell_of_read(context, "GetBillingDetails", account);
         self.look_at(account).await?;
@@ -129,7 +130,13 @@ impl UseCases {
     }
 
     /// Sets whom documents of an account are for.
-    pub async fn set_customer(&self, context: &RequestContext, account: &str, customer: Party, change: &Change) -> Result<Applied, Error> {
+    pub async fn set_customer(
+        &self,
+        context: &RequestContext,
+        account: &AccountId,
+        customer: Party,
+        change: &Change,
+    ) -> Result<Applied, Error> {
         context.require(Permission::SetBillingDetails, account)?;
         let change = &context.signed_if_said(change)?;
         self.look_at(account).await?;

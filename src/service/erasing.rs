@@ -14,6 +14,7 @@ use billing::erase::Erased;
 use billing::{Billing, BillingError};
 use domain::account::Status;
 use domain::command::{Action, Command, Metadata};
+use domain::ids::{AccountId, RequestId};
 use domain::outcome::Refusal;
 use ledger::{IdempotencyKey, Trimmer};
 
@@ -26,7 +27,7 @@ const DROPPED_AT_ONCE: u64 = 10_000;
 
 impl UseCases {
     /// Erases it, once for each request. Each step finds what was done before it, so that a repetition goes on where it ended.
-    pub async fn erase_account(&self, context: &RequestContext, account: &str, change: &Change) -> Result<Applied, Error> {
+    pub async fn erase_account(&self, context: &RequestContext, account: &AccountId, change: &Change) -> Result<Applied, Error> {
         context.require(Permission::EraseAccounts, account)?;
         let change = &context.signed(change)?;
         let billing = self.billing(context).await?;
@@ -54,7 +55,7 @@ impl UseCases {
     }
 
     /// Drops the journal's blocks below `end` if one of them has an entry of the account: all of them are in the billing store.
-    async fn drop_entries(&self, billing: &Billing, account: &str, partition: u16, end: u64) -> Result<(), Error> {
+    async fn drop_entries(&self, billing: &Billing, account: &AccountId, partition: u16, end: u64) -> Result<(), Error> {
         let last = billing.last_before_erasing(account).await?;
         if self.ledger.engine().journal_span(partition).await?.first > last {
             return Ok(());
@@ -73,7 +74,7 @@ impl UseCases {
         Ok(())
     }
 
-    async fn ensure_closed(&self, account: &str, command: &Command) -> Result<(), Error> {
+    async fn ensure_closed(&self, account: &AccountId, command: &Command) -> Result<(), Error> {
         match self.look_at(account).await?.account.status {
             Status::Closed => Ok(()),
             Status::Active | Status::Suspended => Err(Error::refused(Refusal::AccountNotClosed, command)),
@@ -82,7 +83,7 @@ impl UseCases {
 }
 
 /// Takes the name off the account, which must be closed, and stays so.
-fn erase_name(account: &str, change: &Change) -> Command {
+fn erase_name(account: &AccountId, change: &Change) -> Command {
     Command {
         account: account.to_owned(),
         request_id: request_of_ledger(&change.request_id),
@@ -99,16 +100,16 @@ fn erase_name(account: &str, change: &Change) -> Command {
     }
 }
 
-fn unsettled(account: &str) -> Error {
+fn unsettled(account: &AccountId) -> Error {
     let text = "a bill is open, a document of it is yet to be issued, an invoice is unpaid, or mail is under way: settle these first";
     Error::precondition("ACCOUNT_NOT_SETTLED", format!("accounts/{account}"), text)
 }
 
 /// The id of the ledger's request: as long for every request.
-fn request_of_ledger(request_id: &str) -> String {
-    let IdempotencyKey(digest) = IdempotencyKey::of("name", request_id);
+fn request_of_ledger(request_id: &RequestId) -> RequestId {
+    let IdempotencyKey(digest) = IdempotencyKey::within("name", request_id);
     let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("erase:name:{digest}")
+    format!("erase:name:{digest}").into()
 }
 
 /// Waits until the billing store has all entries below one.

@@ -13,6 +13,7 @@ use super::stream_access::StreamAccess;
 use access::Permission;
 use billing::usage::Span;
 use billing::{Billing, BillingError, Places, UsageRecord};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// How many records a page has at most, of one account; and of how many entries, of all. Two pages are what an export holds in memory.
@@ -23,7 +24,7 @@ const SEQUENCES: i64 = 4_000;
 #[derive(Clone, Debug)]
 pub struct ExportQuery {
     /// Of this account; `None` means of all.
-    pub account: Option<String>,
+    pub account: Option<AccountId>,
     /// Accepted at or after this.
     pub from: UnixMillis,
     /// Accepted before this.
@@ -38,7 +39,7 @@ pub struct UsageExport {
     pages: UsagePages,
     stopping: CancellationToken,
     access: StreamAccess,
-    account: Option<String>,
+    account: Option<AccountId>,
     _permit: StreamPermit,
 }
 
@@ -72,14 +73,14 @@ impl UseCases {
     pub async fn export_usage(&self, context: RequestContext, wanted: ExportQuery) -> Result<UsageExport, Error> {
         // What is exported of all is read along the journal, where accounts stand side by side.
         let account = wanted.account.clone();
-        self.telling(&context, may_export(&context, account.as_deref()))?;
+        self.telling(&context, may_export(&context, account.as_ref()))?;
         let permit = self.admission.stream(&context)?;
         let pages = UsagePages::begin(self.billing(&context).await?.clone(), wanted).await?;
         Ok(UsageExport { pages, stopping: self.stopping.clone(), access: self.stream_access(context)?, account, _permit: permit })
     }
 }
 
-fn may_export(context: &RequestContext, account: Option<&str>) -> Result<(), Error> {
+fn may_export(context: &RequestContext, account: Option<&AccountId>) -> Result<(), Error> {
     match account {
         Some(account) => context.require(Permission::ExportUsage, account),
         None => context.require_everywhere(Permission::ExportUsage),
@@ -93,7 +94,7 @@ impl UsageExport {
             return Err(Error::stopping());
         }
         self.access.check()?;
-        may_export(self.access.context(), self.account.as_deref())?;
+        may_export(self.access.context(), self.account.as_ref())?;
         Ok(self.pages.next().await?)
     }
 }

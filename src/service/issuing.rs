@@ -11,6 +11,7 @@ use billing::document::{Exemption, Issuer};
 use billing::issuer::{CategoryRate, Dated};
 use billing::review::{Approved, Review};
 use billing::{BillingError, Retried, name_of};
+use domain::ids::AccountId;
 
 /// How many documents that are held back are worked out again for one call.
 const RETRIED_AT_ONCE: i64 = 100;
@@ -57,7 +58,7 @@ impl UseCases {
     }
 
     /// Whether an account is charged tax, by day.
-    pub async fn exemptions(&self, context: &RequestContext, account: &str) -> Result<Vec<Dated<Option<Exemption>>>, Error> {
+    pub async fn exemptions(&self, context: &RequestContext, account: &AccountId) -> Result<Vec<Dated<Option<Exemption>>>, Error> {
         context.require(Permission::ReadSettings, account)?;
         self.look_at(account).await?;
         Ok(self.billing(context).await?.exemptions(account).await?)
@@ -67,7 +68,7 @@ impl UseCases {
     pub async fn set_exemption(
         &self,
         context: &RequestContext,
-        account: &str,
+        account: &AccountId,
         exemption: Option<&Exemption>,
         change: &Change,
     ) -> Result<Applied, Error> {

@@ -6,13 +6,14 @@ use super::error::Error;
 use access::Permission;
 use billing::change::{Applied, Change};
 use billing::notes::{Note, NoteCursor};
+use domain::ids::AccountId;
 
 /// The longest note, in characters.
 pub const LONGEST_NOTE: usize = 2_000;
 
 impl UseCases {
     /// Notes something on an account.
-    pub async fn add_note(&self, context: &RequestContext, account: &str, text: &str, change: &Change) -> Result<Applied, Error> {
+    pub async fn add_note(&self, context: &RequestContext, account: &AccountId, text: &str, change: &Change) -> Result<Applied, Error> {
         context.require(Permission::WriteNotes, account)?;
         let change = &context.signed(change)?;
         let is_text = |character: char| !character.is_control() || matches!(character, '\n' | '\r' | '\t');
@@ -24,7 +25,7 @@ impl UseCases {
         Ok(self.billing(context).await?.add_note(account, text.trim(), change).await?)
     }
 
-    pub async fn remove_note(&self, context: &RequestContext, account: &str, id: &str, change: &Change) -> Result<Applied, Error> {
+    pub async fn remove_note(&self, context: &RequestContext, account: &AccountId, id: &str, change: &Change) -> Result<Applied, Error> {
         context.require(Permission::WriteNotes, account)?;
         let change = &context.signed(change)?;
         self.look_at(account).await?;
@@ -35,7 +36,7 @@ impl UseCases {
     pub async fn list_notes(
         &self,
         context: &RequestContext,
-        account: &str,
+        account: &AccountId,
         after: Option<&NoteCursor>,
         count: usize,
     ) -> Result<(Vec<Note>, Option<NoteCursor>), Error> {

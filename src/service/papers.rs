@@ -13,6 +13,7 @@ use billing::document::Document;
 use billing::issuer::{MAIN, in_force};
 use billing::rendering::{self, Denomination, FormError, Imprint, UsageWriter};
 use billing::{Billing, Record};
+use domain::ids::{AccountId, RequestId};
 use domain::time::UnixMillis;
 
 /// How many usage records are read at once.
@@ -37,7 +38,7 @@ pub enum Paper {
     /// The preview of its coming document.
     Preview,
     /// The receipt of the payment with that request id.
-    Receipt(String),
+    Receipt(RequestId),
     /// A statement of account of a span of days.
     Statement(Span),
 }
@@ -66,7 +67,7 @@ impl UseCases {
     pub async fn account_file(
         &self,
         context: &RequestContext,
-        account: &str,
+        account: &AccountId,
         paper: Paper,
         form: Form,
         is_for_spreadsheets: bool,
@@ -122,14 +123,14 @@ impl UseCases {
     }
 
     /// A statement of account of a span of days.
-    pub async fn account_statement(&self, context: &RequestContext, account: &str, span: Span) -> Result<AccountStatement, Error> {
+    pub async fn account_statement(&self, context: &RequestContext, account: &AccountId, span: Span) -> Result<AccountStatement, Error> {
         context.require(Permission::ReadDocuments, account)?;
         self.tell_of_read(context, "GetAccountStatement", account);
         self.look_at(account).await?;
         self.statement(self.billing(context).await?, account, span).await
     }
 
-    async fn statement(&self, billing: &Billing, account: &str, span: Span) -> Result<AccountStatement, Error> {
+    async fn statement(&self, billing: &Billing, account: &AccountId, span: Span) -> Result<AccountStatement, Error> {
         let clock = self.clock();
         let last = span.last.unwrap_or_else(|| clock.day_of(clock.now()));
         let start = |day: Date| clock.start_of_day(day);
@@ -142,14 +143,14 @@ impl UseCases {
     }
 
     /// Whose a paper is: by the settings of now.
-    async fn imprint(&self, billing: &Billing, account: &str, money: Denomination) -> Result<Imprint, Error> {
+    async fn imprint(&self, billing: &Billing, account: &AccountId, money: Denomination) -> Result<Imprint, Error> {
         let at: UnixMillis = self.clock().now();
         let issuers = billing.issuers(MAIN).await?;
         let mut issuer = in_force(&issuers, self.clock().day_of(at)).cloned().unwrap_or_default();
         billing.load_logo(&mut issuer).await?;
         let customer = once_taken_in(|| billing.customer(account)).await?;
         let time_zone = billing.settings().time_zone.clone();
-        Ok(Imprint { issuer, customer, account: account.to_owned(), money, time_zone, at })
+        Ok(Imprint { issuer, customer, account: account.to_string(), money, time_zone, at })
     }
 }
 

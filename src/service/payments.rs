@@ -20,6 +20,7 @@ use billing::scope::Scope;
 use billing::{Act, Billing, BillingError, ByHand, ByHandOutcome, DocumentState};
 use domain::account::{Account, Currency};
 use domain::command::Command;
+use domain::ids::{AccountId, RequestId};
 use domain::money::{DecimalAmount, Units};
 use domain::outcome::Refusal;
 use domain::time::UnixMillis;
@@ -115,7 +116,7 @@ impl UseCases {
     }
 
     /// A payment, with what it pays and what took it back.
-    pub async fn payment(&self, context: &RequestContext, account: &str, id: &str) -> Result<PaymentInFull, Error> {
+    pub async fn payment(&self, context: &RequestContext, account: &AccountId, id: &RequestId) -> Result<PaymentInFull, Error> {
         context.require(Permission::ReadDocuments, account)?;
         payment(self.billing(context).await?, account, id).await
     }
@@ -154,11 +155,11 @@ async fn allocations(billing: &Billing, command: &Command) -> Option<Vec<(String
 }
 
 /// A payment of an account.
-pub(super) async fn payment(billing: &Billing, account: &str, id: &str) -> Result<PaymentInFull, Error> {
+pub(super) async fn payment(billing: &Billing, account: &AccountId, id: &RequestId) -> Result<PaymentInFull, Error> {
     billing.payment(account, id).await?.ok_or_else(|| not_found(account, id))
 }
 
-fn not_found(account: &str, id: &str) -> Error {
+fn not_found(account: &AccountId, id: &RequestId) -> Error {
     let error = Error::not_found("PAYMENT_NOT_FOUND", "payment", id, "the account has no such payment");
     error.with("account_id", account).with("payment_id", id)
 }

@@ -10,6 +10,7 @@ use billing::change::Change;
 use billing::scope::Scope;
 use domain::account::Currency;
 use domain::command::{Action, Command, LimitChange, Reversal, TemporaryChange};
+use domain::ids::{AccountId, RequestId};
 use domain::money::DecimalAmount;
 use domain::outcome::Refusal;
 use domain::rules::MAX_SENT_AHEAD;
@@ -185,11 +186,11 @@ pub(super) fn is_act(action: &Action) -> bool {
 }
 
 /// Refuses what says that it was first sent further in the future than clocks differ.
-pub(super) fn not_ahead(first_sent_at: Option<UnixMillis>, now: UnixMillis, request_id: &str) -> Result<(), Error> {
+pub(super) fn not_ahead(first_sent_at: Option<UnixMillis>, now: UnixMillis, request_id: &RequestId) -> Result<(), Error> {
     if first_sent_at.is_none_or(|sent| sent.since(now) <= MAX_SENT_AHEAD) {
         return Ok(());
     }
-    let command = Command { request_id: request_id.to_owned(), ..observation(String::new()) };
+    let command = Command { request_id: request_id.to_owned(), ..observation(AccountId::default()) };
     Err(Error::refused(Refusal::SentInFuture, &command))
 }
 

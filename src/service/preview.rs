@@ -6,6 +6,7 @@ use super::error::Error;
 use super::taken_in::once_taken_in;
 use access::Permission;
 use billing::{ComingDocument, JournalPosition, StoredDocument, rendering};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// The coming document of an account.
@@ -19,7 +20,7 @@ pub struct Preview {
 
 impl UseCases {
     /// The coming document of an account, with what would keep it from being issued or printed.
-    pub async fn preview_document(&self, context: &RequestContext, account: &str) -> Result<Preview, Error> {
+    pub async fn preview_document(&self, context: &RequestContext, account: &AccountId) -> Result<Preview, Error> {
         let ComingDocument { document, held_reason, waits_for, position, .. } = self.coming_document(context, account).await?;
         let Some(document) = document else { return Ok(Preview { document: None, position }) };
         let missing_glyphs = rendering::missing_glyphs(&document).map_err(|error| Error::no_form(&error))?;
@@ -28,7 +29,7 @@ impl UseCases {
     }
 
     /// The coming document of an account, as the end of its open bill's month would cut it.
-    pub async fn coming_document(&self, context: &RequestContext, account: &str) -> Result<ComingDocument, Error> {
+    pub async fn coming_document(&self, context: &RequestContext, account: &AccountId) -> Result<ComingDocument, Error> {
         context.require(Permission::ReadDocuments, account)?;
         self.tell_of_read(context, "PreviewInvoice", account);
         self.look_at(account).await?;
@@ -36,7 +37,7 @@ impl UseCases {
     }
 
     /// Previews an account's open bill.
-    pub(super) async fn open_bill(&self, context: &RequestContext, account: &str) -> Result<ComingDocument, Error> {
+    pub(super) async fn open_bill(&self, context: &RequestContext, account: &AccountId) -> Result<ComingDocument, Error> {
         let clock = self.clock();
         let now = clock.now();
         // A month that is over may not be closed yet: what was accepted in it is billed for it.

@@ -5,6 +5,7 @@ use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
 use billing::{AccountReceivables, JournalPosition};
+use domain::ids::AccountId;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReceivablesPage {
@@ -21,16 +22,16 @@ impl UseCases {
     pub async fn list_receivables(
         &self,
         context: &RequestContext,
-        account: Option<&str>,
+        account: Option<&AccountId>,
         after: Option<&str>,
         count: usize,
     ) -> Result<ReceivablesPage, Error> {
-        let scope = context.scope(Permission::ReadDocuments, account)?;
+        let scope = context.scope(Permission::ReadDocuments, account.map(AccountId::as_str))?;
         let now = self.clock().now();
         let (mut receivables, position) = self.billing(context).await?.receivables(now, account, after, count + 1, scope.as_ref()).await?;
         let has_more = receivables.len() > count;
         receivables.truncate(count);
         let next_after = receivables.last().filter(|_| has_more).map(|last| last.account.clone());
-        Ok(ReceivablesPage { receivables, next_after, position })
+        Ok(ReceivablesPage { receivables, next_after: next_after.map(String::from), position })
     }
 }

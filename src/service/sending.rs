@@ -13,6 +13,7 @@ use billing::sending::queue::QueueCounts;
 use billing::sending::settings::{AccountSending, SendingChange, SendingSettings};
 use billing::sending::{Mail, MailKind, MailState};
 use delivery::bounce;
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// How mail is sent, and what waits.
@@ -63,7 +64,7 @@ impl UseCases {
     }
 
     /// Settings that an account overrides.
-    pub async fn account_sending(&self, context: &RequestContext, account: &str) -> Result<AccountSending, Error> {
+    pub async fn account_sending(&self, context: &RequestContext, account: &AccountId) -> Result<AccountSending, Error> {
         context.require(Permission::ReadBillingDetails, account)?;
         self.look_at(account).await?;
         Ok(self.billing(context).await?.account_sending(account).await?)
@@ -73,7 +74,7 @@ impl UseCases {
     pub async fn set_account_sending(
         &self,
         context: &RequestContext,
-        account: &str,
+        account: &AccountId,
         sending: &AccountSending,
         change: &Change,
     ) -> Result<Applied, Error> {

@@ -17,6 +17,7 @@ use super::credit::Credit;
 use super::error::Error;
 use access::Permission;
 use domain::account::Account;
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 use ledger::watch::Watch;
 
@@ -58,7 +59,7 @@ impl UseCases {
     pub async fn watch(
         &self,
         context: RequestContext,
-        account: String,
+        account: AccountId,
     ) -> Result<impl Stream<Item = Result<CreditChange, Error>> + Send + use<>, Error> {
         self.telling(&context, context.require(Permission::ReadCredit, &account))?;
         let permit = self.admission.watch(&context)?;
@@ -82,7 +83,7 @@ impl UseCases {
     /// Reads the account, without a crossing. Returns also until when that may be taken to hold.
     async fn look(&self, watch: &Watch, not_before: Instant) -> Result<(CreditChange, Instant), Error> {
         let found = self.ledger.look(watch, not_before).await?;
-        let found = found.map_err(|refusal| Error::refused(refusal, &observation(watch.account().to_owned())))?;
+        let found = found.map_err(|refusal| Error::refused(refusal, &observation(watch.account().clone())))?;
         // The partition's time may be ahead of this process's.
         let now = found.now;
         let credit = Credit::at(&found.account, now);

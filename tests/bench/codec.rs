@@ -29,7 +29,7 @@ fn account() -> Account {
 }
 
 fn debit(number: usize) -> Command {
-    let (account, request_id) = ("partner-7/customer-42".to_owned(), format!("f81d4fae-7dec-11d0-a765-{number:012}"));
+    let (account, request_id) = ("partner-7/customer-42".into(), format!("f81d4fae-7dec-11d0-a765-{number:012}").into());
     let (amount, category, reservation) = (DecimalAmount::new(135, 4), Category::Usage, None);
     let (then, excess) = (RemainderPolicy::Settle, ExcessPolicy::WithinUsableCredit);
     let action = Action::Debit(Debit { amount, category, reservation, then, excess });

@@ -22,7 +22,7 @@ fn account() -> Account {
 }
 
 fn command(action: Action) -> Command {
-    let (account, request_id) = ("partner-7/customer-42".to_owned(), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".to_owned());
+    let (account, request_id) = ("partner-7/customer-42".into(), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".into());
     Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() }
 }
 

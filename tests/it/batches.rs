@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 use tollgate::clock::Clock;
 use tollgate::domain::command::{Action, Command, Metadata};
+use tollgate::domain::ids::{AccountId, RequestId};
 use tollgate::domain::outcome::{Answer, Refusal};
 use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
@@ -49,8 +50,8 @@ fn held(partitions: u16) -> Held {
 impl Held {
     fn ask(&self, account: &str) -> Result<Pending, LedgerError> {
         self.ledger.enqueue(Command {
-            account: account.to_owned(),
-            request_id: String::new(),
+            account: account.into(),
+            request_id: RequestId::default(),
             first_sent_at: None,
             currency: None,
             action: Action::Observe { watch: false },
@@ -71,7 +72,10 @@ impl Held {
 
     /// An account of that partition.
     fn account_in(&self, partition: u16) -> String {
-        (0..).map(|number| format!("account-{number}")).find(|account| self.ledger.partition_of(account) == partition).unwrap()
+        (0..)
+            .map(|number| format!("account-{number}"))
+            .find(|account| self.ledger.partition_of(&AccountId::from(account.as_str())) == partition)
+            .unwrap()
     }
 }
 
@@ -242,7 +246,16 @@ async fn what_a_step_leaves_for_a_later_one_goes_out_with_the_next_before_all_th
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::manual(UnixMillis::NONE, TimeZone::UTC));
     let ask = |account: &str, request_id: &str| {
         let (account, request_id, action) = (account.to_owned(), request_id.to_owned(), Action::Observe { watch: false });
-        ledger.enqueue(Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() }).unwrap()
+        ledger
+            .enqueue(Command {
+                account: account.into(),
+                request_id: request_id.into(),
+                first_sent_at: None,
+                currency: None,
+                action,
+                metadata: Metadata::default(),
+            })
+            .unwrap()
     };
     let first = [ask("a", "1"), ask("b", "1"), ask("c", "1"), ask("b", "2")];
     while sent.lock().unwrap().is_empty() {

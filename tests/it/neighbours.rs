@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 use tollgate::clock::Clock;
 use tollgate::domain::command::{Action, Command, Metadata};
+use tollgate::domain::ids::RequestId;
 use tollgate::domain::outcome::Refusal;
 use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
@@ -51,7 +52,14 @@ fn ledger(time: &Time, costs: Costs) -> Ledger {
 
 fn look(account: String) -> Command {
     let action = Action::Observe { watch: false };
-    Command { account, request_id: String::new(), first_sent_at: None, currency: None, action, metadata: Metadata::default() }
+    Command {
+        account: account.into(),
+        request_id: RequestId::default(),
+        first_sent_at: None,
+        currency: None,
+        action,
+        metadata: Metadata::default(),
+    }
 }
 
 /// A full stream: batches of 512, 2,048 commands under way, on a thousand accounts. Counts what is answered.

@@ -322,8 +322,8 @@ async fn changes_made_by_another_process_are_announced_while_somebody_watches() 
     let listener = tokio::spawn(async move { listening.listen().await });
     let (watching, other) = (ledger(&options).await, ledger(&options).await);
     other.submit(create("acme")).await.unwrap().unwrap();
-    let mut watch = watchers.watch("acme");
-    watching.observe("acme", true).await.unwrap().unwrap();
+    let mut watch = watchers.watch(&"acme".into());
+    watching.observe(&"acme".into(), true).await.unwrap().unwrap();
     let mut number = 0;
     // The listener may still be on its way to Redis; once it is there, each change is heard.
     tokio::time::timeout(Duration::from_secs(20), async {
@@ -356,7 +356,7 @@ async fn accounts_of_all_partitions_are_listed_by_name() {
     loop {
         let page = ledger.accounts("customer ACC", &tollgate::ledger::AccountFilter::default(), next, 7).await.unwrap();
         assert!(page.accounts.len() <= 7);
-        names.extend(page.accounts.into_iter().map(|of| of.id));
+        names.extend(page.accounts.into_iter().map(|of| of.id.into_string()));
         next = page.next;
         if next.is_none() {
             break;
@@ -381,14 +381,14 @@ async fn due_reservations_are_expired_by_the_sweep_and_more_than_a_step_takes_ar
     for pending in pending {
         assert_eq!(pending.await.unwrap().unwrap().decision.unwrap().verdict, Verdict::Done);
     }
-    let before = ledger.observe("acme", false).await.unwrap().unwrap().account;
+    let before = ledger.observe(&"acme".into(), false).await.unwrap().unwrap().account;
     assert_eq!((before.reserved, before.open_reservations), (Units::new(2_500_000_000), 2_500));
     clock.set(clock.now() + 2_000);
-    let after = ledger.observe("acme", false).await.unwrap().unwrap().account;
+    let after = ledger.observe(&"acme".into(), false).await.unwrap().unwrap().account;
     assert_eq!((after.reserved, after.open_reservations), (Units::ZERO, 0), "a read sees none that is due, however many there are");
     let now = clock.now();
-    assert!(ledger.reservations("acme", now, None, 10).await.unwrap().reservations.is_empty());
-    let partition = ledger.partition_of("acme");
+    assert!(ledger.reservations(&"acme".into(), now, None, 10).await.unwrap().reservations.is_empty());
+    let partition = ledger.partition_of(&"acme".into());
     assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap().len(), 2_500, "nobody has swept");
     assert!(!ledger.sweep(partition, Duration::from_secs(20)).await.unwrap());
     assert_eq!(ledger.engine().reservations(partition, "acme".into(), None, 10_000).await.unwrap(), []);
@@ -408,15 +408,15 @@ async fn a_store_of_format_version_2_is_brought_to_this_one() {
     let ledger = RedisLedger::open(options, settings(), Opening::Serving).await.unwrap();
     let engine = ledger.connect(clock.clone()).await.unwrap();
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), clock.clone());
-    let prepaid = ledger.observe("prepaid", false).await.unwrap().unwrap().account;
+    let prepaid = ledger.observe(&"prepaid".into(), false).await.unwrap().unwrap().account;
     assert_eq!((prepaid.open_reservations, prepaid.decimals), (1, 6));
     assert_eq!((prepaid.balance, prepaid.reserved), (Units::new(100_851_480), Units::new(20_000_000)));
-    assert!(ledger.is_remembered("prepaid", "recent-top-up").await.unwrap());
+    assert!(ledger.is_remembered(&"prepaid".into(), &"recent-top-up".into()).await.unwrap());
     clock.set(clock.now() + 86_400_000);
     for partition in 0..ledger.partitions() {
         while ledger.sweep(partition, Duration::from_secs(5)).await.unwrap() {}
     }
-    let prepaid = ledger.observe("prepaid", false).await.unwrap().unwrap().account;
+    let prepaid = ledger.observe(&"prepaid".into(), false).await.unwrap().unwrap().account;
     assert_eq!((prepaid.reserved, prepaid.open_reservations), (Units::ZERO, 0));
 }
 

@@ -13,6 +13,7 @@ use rand::{RngExt, SeedableRng};
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
@@ -99,7 +100,14 @@ impl Link {
 }
 
 fn command(account: &str, request_id: String, action: Action) -> Command {
-    Command { account: account.into(), request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() }
+    Command {
+        account: account.into(),
+        request_id: request_id.into(),
+        first_sent_at: None,
+        currency: None,
+        action,
+        metadata: Metadata::default(),
+    }
 }
 
 fn create(account: &str) -> Command {
@@ -202,17 +210,17 @@ async fn schedule(seed: u64) -> Vec<String> {
         for entry in partition.blocks_after(0, 0, 100_000).await.unwrap().into_iter().flat_map(|block| block.entries) {
             assert_eq!(usize::from(ledger.partition_of(&entry.account)), number, "seed {seed}: in another's partition");
             if entry.kind().is_charge() {
-                assert!(charges.insert(entry.request_id.clone()), "seed {seed}: {} was charged twice", entry.request_id);
+                assert!(charges.insert(entry.request_id.to_string()), "seed {seed}: {} was charged twice", entry.request_id);
                 let amount = entry.amount();
-                *sums.entry(entry.account).or_default() += amount;
+                *sums.entry(entry.account.into()).or_default() += amount;
             }
         }
     }
     let expected: BTreeSet<String> = (0..callers).flat_map(|caller| (0..each).map(move |number| format!("{caller}-{number}"))).collect();
     assert_eq!(charges, expected, "seed {seed}: each acknowledged charge once");
     for account in accounts {
-        let place = usize::from(ledger.partition_of(&account));
-        let kept = store.partitions[place].load(0, vec![account.clone()]).await.unwrap().pop().flatten().unwrap().0;
+        let place = usize::from(ledger.partition_of(&AccountId::from(account.as_str())));
+        let kept = store.partitions[place].load(0, vec![account.clone().into()]).await.unwrap().pop().flatten().unwrap().0;
         assert_eq!(kept.unbilled, Units::new(sums.remove(&account).unwrap_or(Units::ZERO).get()), "seed {seed}: {account}");
     }
     store.steps.lock().unwrap().clone()

@@ -39,7 +39,7 @@ fn empty(kind: DocumentKind, number: &str) -> Document {
         kind,
         number: number.to_owned(),
         cause: Cause::PeriodEnd,
-        account: "acme/berlin".to_owned(),
+        account: "acme/berlin".into(),
         bill: 7,
         issuer: Issuer {
             name: "Nordlicht Telecom GmbH".to_owned(),

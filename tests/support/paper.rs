@@ -115,7 +115,7 @@ async fn notes_are_at_most_their_document(billing: &Billing, accounts: &BTreeMap
     for row in documents.iter().filter(|row| number(row, "refers_to") != 0) {
         let metadata = read(row);
         assert!(
-            metadata.total > Units::ZERO && metadata.total % Units::new(accounts[&metadata.account].minor_unit) == Units::ZERO,
+            metadata.total > Units::ZERO && metadata.total % Units::new(accounts[metadata.account.as_str()].minor_unit) == Units::ZERO,
             "{metadata:?}"
         );
         let lines: Units = metadata.items.iter().map(|item| item.amount).sum();

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 use tollgate::domain::account::{Account, Profile, Reservation};
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::rules::IdempotencyRecord;
 use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::{
@@ -80,7 +81,7 @@ impl Engine for StandIn {
         ready(Ok(false)).boxed()
     }
 
-    fn load(&self, _: u16, _: Vec<String>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
+    fn load(&self, _: u16, _: Vec<AccountId>) -> BoxFuture<'_, Result<Vec<Option<(Account, Profile)>>, LedgerError>> {
         self.fail()
     }
 
@@ -92,7 +93,7 @@ impl Engine for StandIn {
     fn reservations(
         &self,
         _: u16,
-        _: String,
+        _: AccountId,
         _: Option<ReservationPlace>,
         _: usize,
     ) -> BoxFuture<'_, Result<Vec<(IdempotencyKey, Reservation)>, LedgerError>> {

@@ -80,7 +80,14 @@ fn decided(euro: Currency) -> u64 {
     let (then, excess) = (RemainderPolicy::Settle, ExcessPolicy::WithinUsableCredit);
     let action = Action::Debit(Debit { amount, category, reservation: None, then, excess });
     let (account, request_id) = (ACCOUNT.to_owned(), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".to_owned());
-    let command = Command { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() };
+    let command = Command {
+        account: account.into(),
+        request_id: request_id.into(),
+        first_sent_at: None,
+        currency: None,
+        action,
+        metadata: Metadata::default(),
+    };
     let clock = StepTime { now: NOW, period_end: NOW + 86_400_000, window: 86_400_000 };
     processor_time(|| drop(black_box(decide(black_box(&loaded), black_box(&command), &[7; 8], &clock))))
 }

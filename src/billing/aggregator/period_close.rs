@@ -11,6 +11,7 @@ use tokio::time::sleep;
 use super::Shared;
 use crate::partitions::{self, Claim};
 use domain::command::{Action, Command, Metadata};
+use domain::ids::{AccountId, RequestId};
 use domain::time::UnixMillis;
 use ledger::LedgerError;
 use ledger::redis::MAX_CLOCK_DIFFERENCE;
@@ -90,10 +91,10 @@ async fn scan(shared: &Shared, claim: &Claim) -> Result<usize, LedgerError> {
     }
 }
 
-async fn close(shared: &Shared, account: String) -> Result<(), LedgerError> {
+async fn close(shared: &Shared, account: AccountId) -> Result<(), LedgerError> {
     let command = Command {
         account,
-        request_id: String::new(),
+        request_id: RequestId::default(),
         first_sent_at: None,
         currency: None,
         action: Action::ClosePeriod,

@@ -11,6 +11,7 @@ use crate::retention::term::{self, Verdict};
 use crate::retention::{RetainedKind, documents, entries, note_kept_since};
 use crate::store::Columns;
 use crate::{Billing, BillingError};
+use domain::ids::AccountId;
 use domain::time::{Millis, UnixMillis};
 use platform::telemetry::metrics;
 
@@ -183,7 +184,7 @@ async fn drop_all(
             }
         }
         RetainedKind::EntryDetails => {
-            let mut after = (String::new(), 0, 0);
+            let mut after = (AccountId::default(), 0, 0);
             while term::still_holds(store, what, given, now).await? {
                 let (dropped, next) = entries::drop_no_longer_needed(store, before, &after, now).await?;
                 count(dropped);

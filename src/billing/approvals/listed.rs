@@ -6,6 +6,7 @@ use super::{Approval, COLUMNS, read};
 use crate::scope::Scope;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// Which acts to list.
@@ -14,7 +15,7 @@ pub struct ApprovalFilter {
     /// Only those that wait.
     pub is_waiting: bool,
     /// On this account; `None` for all.
-    pub account: Option<String>,
+    pub account: Option<AccountId>,
     /// Only accounts in this scope; `None` for all.
     pub scope: Option<Scope>,
 }
@@ -31,7 +32,7 @@ impl ApprovalFilter {
             conditions.push(format!("state = 'waiting' AND ends_at > {}", now.get()));
         }
         if let Some(account) = &self.account {
-            conditions.push(format!("account = {}", place(account.clone())));
+            conditions.push(format!("account = {}", place(account.to_string())));
         }
         if let Some(scope) = &self.scope {
             conditions.push(scope.condition("account", place));

@@ -167,7 +167,14 @@ mod tests {
 
     fn command(currency: Option<Currency>, action: Action) -> Command {
         let (account, request_id) = ("acme".to_owned(), "r".to_owned());
-        Command { account, request_id, first_sent_at: None, currency, action, metadata: Metadata::default() }
+        Command {
+            account: account.into(),
+            request_id: request_id.into(),
+            first_sent_at: None,
+            currency,
+            action,
+            metadata: Metadata::default(),
+        }
     }
 
     #[test]

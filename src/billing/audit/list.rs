@@ -5,13 +5,14 @@ use sqlx::AssertSqlSafe;
 use super::{AuditRecord, COLUMNS, Outcome, Stored};
 use crate::scope::Scope;
 use crate::{Billing, BillingError};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// Which records to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AuditFilter {
     /// Of this account; `None` for all.
-    pub account: Option<String>,
+    pub account: Option<AccountId>,
     /// By this caller; `None` for all.
     pub actor: Option<String>,
     /// Of this action; `None` for all.
@@ -48,9 +49,11 @@ impl Billing {
             values.push(value);
             format!("${}", values.len())
         };
-        for (column, text) in [("account", &filter.account), ("actor", &filter.actor), ("action", &filter.action)] {
+        for (column, text) in
+            [("account", filter.account.as_deref()), ("actor", filter.actor.as_deref()), ("action", filter.action.as_deref())]
+        {
             if let Some(text) = text {
-                conditions.push(format!("{column} = {}", place(Value::Text(text.clone()))));
+                conditions.push(format!("{column} = {}", place(Value::Text(text.to_owned()))));
             }
         }
         if let Some(outcome) = filter.outcome {

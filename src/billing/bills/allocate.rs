@@ -9,6 +9,7 @@ pub mod by_hand;
 
 use std::collections::BTreeMap;
 
+use domain::ids::RequestId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -36,7 +37,7 @@ pub struct Payable {
 pub struct Credit {
     /// The account's number of its entry.
     pub sequence: i64,
-    pub request_id: String,
+    pub request_id: RequestId,
     /// When it was accepted.
     pub time: UnixMillis,
     /// How much it is.
@@ -138,9 +139,9 @@ impl Receivables {
 
     /// Takes back a part of a payment: first what has paid nothing, then what has paid the newest invoices. `balance` is what is left
     /// after it. A payment that nothing is known of has paid nothing.
-    pub fn reverse(&mut self, request_id: &str, amount: Units, balance: Units) -> Vec<Allocation> {
+    pub fn reverse(&mut self, request_id: &RequestId, amount: Units, balance: Units) -> Vec<Allocation> {
         let mut allocations = Vec::new();
-        if let Some(credit) = self.credits.iter_mut().rev().find(|credit| credit.request_id == request_id) {
+        if let Some(credit) = self.credits.iter_mut().rev().find(|credit| credit.request_id == *request_id) {
             let sequence = credit.sequence;
             let mut left = amount - credit.rest().clamp(Units::ZERO, amount);
             credit.reversed += amount;

@@ -15,6 +15,7 @@ use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::store::{Dialect, Store};
 use domain::entry::{Entry, EntryKind};
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -47,7 +48,7 @@ const ACCOUNTS_AT_ONCE: i64 = 200;
 /// An allocation as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllocationRow {
-    pub account: String,
+    pub account: AccountId,
     /// The account's number of the entry that led to it.
     pub sequence: i64,
     /// When.
@@ -60,7 +61,7 @@ impl AllocationRow {
     /// Reads a row of all columns.
     pub fn from_row(row: &AnyRow) -> Result<Self, BillingError> {
         let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.units("amount")? };
-        Ok(Self { account: row.try_get("account")?, sequence: row.try_get("sequence")?, time: row.instant("time")?, allocation })
+        Ok(Self { account: row.account_id("account")?, sequence: row.try_get("sequence")?, time: row.instant("time")?, allocation })
     }
 
     /// What its account's sum has of it.
@@ -86,7 +87,7 @@ pub fn is_credit(entry: &Entry) -> bool {
 
 /// Writes allocations, and sums them up.
 pub async fn add(connection: &mut AnyConnection, dialect: Dialect, rows: &[AllocationRow]) -> Result<(), BillingError> {
-    let accounts = rows.iter().map(|row| row.account.as_str()).collect();
+    let accounts = rows.iter().map(|row| &row.account).collect();
     let mut sums = sums_of(connection, dialect, &accounts).await?;
     for row in rows {
         sums.entry(row.account.clone()).or_default().add(row.digest());
@@ -100,10 +101,10 @@ pub async fn add(connection: &mut AnyConnection, dialect: Dialect, rows: &[Alloc
 }
 
 /// Takes the allocations of an entry out again.
-pub async fn remove(connection: &mut AnyConnection, account: &str, sequence: i64) -> Result<(), BillingError> {
+pub async fn remove(connection: &mut AnyConnection, account: &AccountId, sequence: i64) -> Result<(), BillingError> {
     let dialect = if connection.backend_name() == "PostgreSQL" { Dialect::Postgres } else { Dialect::Sqlite };
     let sql = "SELECT * FROM allocations WHERE account = $1 AND sequence = $2";
-    let rows = sqlx::query(sql).bind(account.to_owned()).bind(sequence).fetch_all(&mut *connection).await?;
+    let rows = sqlx::query(sql).bind(account.to_string()).bind(sequence).fetch_all(&mut *connection).await?;
     if rows.is_empty() {
         return Ok(());
     }
@@ -112,13 +113,13 @@ pub async fn remove(connection: &mut AnyConnection, account: &str, sequence: i64
         sums.entry(account.to_owned()).or_default().remove(AllocationRow::from_row(row)?.digest());
     }
     let sql = "DELETE FROM allocations WHERE account = $1 AND sequence = $2";
-    sqlx::query(sql).bind(account.to_owned()).bind(sequence).execute(&mut *connection).await?;
+    sqlx::query(sql).bind(account.to_string()).bind(sequence).execute(&mut *connection).await?;
     write(connection, dialect, &sums).await
 }
 
 /// Sums up what an earlier version has allocated, some accounts at a time; goes on where it was interrupted.
 pub async fn sum_up_earlier(store: &Store) -> Result<(), BillingError> {
-    let mut after = String::new();
+    let mut after = AccountId::default();
     loop {
         let mut transaction = store.begin().await?;
         let connection = &mut *transaction;
@@ -127,13 +128,13 @@ pub async fn sum_up_earlier(store: &Store) -> Result<(), BillingError> {
             "SELECT DISTINCT account FROM allocations WHERE account > $1 \
              AND NOT EXISTS (SELECT 1 FROM allocation_sums WHERE allocation_sums.account = allocations.account) ORDER BY account LIMIT $2",
         )
-        .bind(after)
+        .bind(after.into_string())
         .bind(ACCOUNTS_AT_ONCE)
         .fetch_all(&mut *connection)
         .await?;
-        let accounts = rows.iter().map(|row| row.try_get(0)).collect::<Result<Vec<String>, _>>()?;
+        let accounts = rows.iter().map(|row| row.account_id(0)).collect::<Result<Vec<AccountId>, _>>()?;
         let Some(last) = accounts.last().cloned() else { return Ok(()) };
-        let sums = sums_of(connection, store.dialect(), &accounts.iter().map(String::as_str).collect()).await?;
+        let sums = sums_of(connection, store.dialect(), &accounts.iter().collect()).await?;
         write(connection, store.dialect(), &sums).await?;
         transaction.commit().await?;
         after = last;
@@ -144,13 +145,13 @@ pub async fn sum_up_earlier(store: &Store) -> Result<(), BillingError> {
 async fn sums_of(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    accounts: &BTreeSet<&str>,
-) -> Result<BTreeMap<String, DigestSum>, BillingError> {
+    accounts: &BTreeSet<&AccountId>,
+) -> Result<BTreeMap<AccountId, DigestSum>, BillingError> {
     let keys: Vec<_> = accounts.iter().map(|account| vec![(*account).into()]).collect();
     let mut sums = BTreeMap::new();
     for row in SUM_KEYS.find(connection, dialect, "*", &keys).await? {
         let digest: String = row.try_get("digest")?;
-        sums.insert(row.try_get("account")?, DigestSum::read(row.try_get("count")?, &digest)?);
+        sums.insert(row.account_id("account")?, DigestSum::read(row.try_get("count")?, &digest)?);
     }
     let missing: Vec<_> = accounts.iter().filter(|account| !sums.contains_key(**account)).map(|account| vec![(*account).into()]).collect();
     for row in OF_ACCOUNTS.find(connection, dialect, "*", &missing).await? {
@@ -160,7 +161,7 @@ async fn sums_of(
     Ok(sums)
 }
 
-async fn write(connection: &mut AnyConnection, dialect: Dialect, sums: &BTreeMap<String, DigestSum>) -> Result<(), BillingError> {
+async fn write(connection: &mut AnyConnection, dialect: Dialect, sums: &BTreeMap<AccountId, DigestSum>) -> Result<(), BillingError> {
     let rows = sums.iter().map(|(account, sum)| vec![account.as_str().into(), sum.count.into(), sum.hex().into()]);
     SUMS.insert(connection, dialect, rows).await
 }

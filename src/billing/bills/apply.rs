@@ -28,6 +28,7 @@ use crate::record::{Record, number};
 use crate::store::Dialect;
 use domain::account::Mode;
 use domain::entry::{Entry, EntryKind};
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::payment::PaymentDetails;
 use domain::time::UnixMillis;
@@ -107,7 +108,7 @@ struct NewDocument {
 /// A refund to be written: its account, bill and number there, and itself.
 #[derive(Debug)]
 struct NewRefund {
-    account: String,
+    account: AccountId,
     bill: u32,
     sequence: i64,
     refund: Refund,
@@ -116,7 +117,7 @@ struct NewRefund {
 /// A refund of a billed charge that nothing was credited for: its account and the charge's bill, its number and place, and itself.
 #[derive(Debug)]
 struct Uncredited {
-    account: String,
+    account: AccountId,
     bill: u32,
     sequence: i64,
     place: i64,
@@ -129,7 +130,7 @@ struct Uncredited {
 /// An allocation to be written: its account, the number of the entry that led to it, when, and itself.
 #[derive(Debug)]
 struct NewAllocation {
-    account: String,
+    account: AccountId,
     sequence: i64,
     time: UnixMillis,
     allocation: Allocation,
@@ -138,7 +139,7 @@ struct NewAllocation {
 /// A change of what is set aside of a credit, to be written: the account, the number of what led to it, the credit, and by how much.
 #[derive(Debug)]
 struct NewSetAside {
-    account: String,
+    account: AccountId,
     sequence: i64,
     credit: i64,
     amount: Units,
@@ -161,24 +162,24 @@ struct CreditDetails {
 /// The loaded rows of all accounts of a run.
 #[derive(Debug, Default)]
 struct LoadedBills {
-    accounts: HashMap<String, LoadedAccount>,
-    totals: HashMap<(String, u32), Vec<Total>>,
-    refunds: HashMap<(String, u32), Vec<Refund>>,
+    accounts: HashMap<AccountId, LoadedAccount>,
+    totals: HashMap<(AccountId, u32), Vec<Total>>,
+    refunds: HashMap<(AccountId, u32), Vec<Refund>>,
     /// By account, request id and bill.
-    charges: HashMap<(String, String, u32), Charge>,
+    charges: HashMap<(AccountId, RequestId, u32), Charge>,
     /// The documents of bills.
-    documents: HashMap<(String, u32), i64>,
+    documents: HashMap<(AccountId, u32), i64>,
     made: Vec<NewDocument>,
     made_refunds: Vec<NewRefund>,
     /// Those that stand on no note yet, and those of these records.
     uncredited: Vec<Uncredited>,
-    adjustments: HashMap<(String, u32), Vec<Adjustment>>,
+    adjustments: HashMap<(AccountId, u32), Vec<Adjustment>>,
     /// Account, bill, number there, and itself.
-    made_adjustments: Vec<(String, u32, i64, Adjustment)>,
+    made_adjustments: Vec<(AccountId, u32, i64, Adjustment)>,
     made_allocations: Vec<NewAllocation>,
     made_set_asides: Vec<NewSetAside>,
     /// Details of new credits, by account and number.
-    made_credits: HashMap<(String, i64), CreditDetails>,
+    made_credits: HashMap<(AccountId, i64), CreditDetails>,
     /// Whether there are bills that are not known.
     has_gap: bool,
     /// The invoices that are loaded.
@@ -250,7 +251,7 @@ impl LoadedBills {
     }
 
     /// Keeps what has changed of what is set aside of credits, so that it can be undone if its cause is lost.
-    fn set_aside_since(&mut self, account: &str, sequence: i64, before: &BTreeMap<i64, Units>) {
+    fn set_aside_since(&mut self, account: &AccountId, sequence: i64, before: &BTreeMap<i64, Units>) {
         let after = self.accounts.get(account).map(|ledger| ledger.receivables.set_asides()).unwrap_or_default();
         let of = |set_asides: &BTreeMap<i64, Units>, credit: i64| set_asides.get(&credit).copied().unwrap_or_default();
         let credits: BTreeSet<i64> = before.keys().chain(after.keys()).copied().collect();

@@ -10,6 +10,7 @@ use crate::digest::Fields;
 use crate::document::LANGUAGES;
 use crate::document::Party;
 use crate::{Billing, BillingError, account_lock, search};
+use domain::ids::AccountId;
 
 /// The longest detail that is kept, in bytes, and the most lines of an address.
 const MAX_BYTES: usize = 200;
@@ -17,12 +18,12 @@ const MAX_LINES: usize = 10;
 
 impl Billing {
     /// The billing details of an account's customer. Where none were set, the name is the account's.
-    pub async fn customer(&self, account: &str) -> Result<Party, BillingError> {
+    pub async fn customer(&self, account: &AccountId) -> Result<Party, BillingError> {
         let sql = "SELECT accounts.name AS account_name, COALESCE(customers.name, '') AS name, \
                           COALESCE(customers.address, '[]') AS address, COALESCE(customers.tax_id, '') AS tax_id, \
                           COALESCE(customers.email, '') AS email, COALESCE(customers.language, '') AS language \
                    FROM accounts LEFT JOIN customers ON customers.account = accounts.account WHERE accounts.account = $1";
-        let row = sqlx::query(sql).bind(account.to_owned()).fetch_optional(self.store().pool()).await?;
+        let row = sqlx::query(sql).bind(account.to_string()).fetch_optional(self.store().pool()).await?;
         let row = row.ok_or(BillingError::NotFound("account"))?;
         let mut customer = read(&row)?;
         if customer.name.is_empty() {
@@ -34,7 +35,7 @@ impl Billing {
     /// Sets the billing details of an account's customer, for documents issued from now on. An empty name: the account's.
     ///
     /// With a request id it is done once.
-    pub async fn set_customer(&self, account: &str, customer: Party, change: &Change) -> Result<Applied, BillingError> {
+    pub async fn set_customer(&self, account: &AccountId, customer: Party, change: &Change) -> Result<Applied, BillingError> {
         check(&customer)?;
         let address = serde_json::to_string(&customer.address).map_err(BillingError::corrupt)?;
         let after = serde_json::to_value(&customer).map_err(BillingError::corrupt)?;
@@ -51,7 +52,7 @@ impl Billing {
             }
         }
         let sql = "SELECT name, address, tax_id, email, language FROM customers WHERE account = $1";
-        let row = sqlx::query(sql).bind(account.to_owned()).fetch_optional(&mut *connection).await?;
+        let row = sqlx::query(sql).bind(account.to_string()).fetch_optional(&mut *connection).await?;
         let before = row.as_ref().map(read).transpose()?.map(serde_json::to_value).transpose().map_err(BillingError::corrupt)?;
         search::write_details(connection, self.store().dialect(), account, &customer).await?;
         // The account may not have been aggregated yet, so it is not looked for.
@@ -60,7 +61,7 @@ impl Billing {
              ON CONFLICT (account) DO UPDATE SET name = excluded.name, address = excluded.address, tax_id = excluded.tax_id, \
              email = excluded.email, language = excluded.language",
         )
-        .bind(account.to_owned())
+        .bind(account.to_string())
         .bind(customer.name)
         .bind(address)
         .bind(customer.tax_id)

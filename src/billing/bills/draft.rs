@@ -14,6 +14,7 @@ use crate::document::{Adjustment, Cause, Document, DocumentKind, Item, Wallet};
 use crate::projection;
 use domain::account::{Category, Mode};
 use domain::entry::EntryKind;
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -69,7 +70,7 @@ pub struct Refund {
 /// A bill that a period's end or a conversion has cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CutBill {
-    pub account: String,
+    pub account: AccountId,
     /// In what it is kept.
     pub denomination: Denomination,
     /// The bill's number.
@@ -229,7 +230,7 @@ fn added(amounts: impl Iterator<Item = Units>) -> Units {
 /// A charge that is a bill of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SingleCharge {
-    pub account: String,
+    pub account: AccountId,
     /// In what it is kept.
     pub denomination: Denomination,
     /// The bill's number.
@@ -270,7 +271,7 @@ impl SingleCharge {
 /// A refund of what an earlier invoice billed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CreditNote {
-    pub account: String,
+    pub account: AccountId,
     /// In what it is kept.
     pub denomination: Denomination,
     /// The bill that holds the charge.

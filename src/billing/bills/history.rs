@@ -11,6 +11,7 @@ use crate::sending::mail_queries::DocumentSending;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
 use domain::entry::EntryKind;
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -46,7 +47,7 @@ const OF_MONTH: &str = "documents.account = $1 AND documents.kind <> 'credit_not
 
 impl Billing {
     /// The last closed months in which the account was charged, the newest first.
-    pub async fn history(&self, account: &str) -> Result<Vec<MonthOfCharges>, BillingError> {
+    pub async fn history(&self, account: &AccountId) -> Result<Vec<MonthOfCharges>, BillingError> {
         let zone = self.settings().zone()?;
         let mut months = Vec::new();
         let mut before = UnixMillis::MAX;
@@ -58,7 +59,7 @@ impl Billing {
                  AND (documents.cut_at < $2 OR (documents.cut_at = $2 AND documents.cause = 'period_end')) \
                  ORDER BY documents.cut_at DESC, documents.id DESC LIMIT 1",
             )
-            .bind(account.to_owned())
+            .bind(account.to_string())
             .bind(before.get())
             .fetch_optional(self.store().pool())
             .await?;
@@ -75,7 +76,7 @@ impl Billing {
     }
 
     /// The charges of a month, without what was given back within their bills, or of prepaid charges.
-    async fn month(&self, account: &str, from: UnixMillis, to: UnixMillis) -> Result<MonthOfCharges, BillingError> {
+    async fn month(&self, account: &AccountId, from: UnixMillis, to: UnixMillis) -> Result<MonthOfCharges, BillingError> {
         let totals = format!(
             "SELECT totals.kind, totals.category, CAST(SUM(totals.amount) AS BIGINT) AS amount FROM documents \
              JOIN totals ON totals.account = documents.account AND totals.bill = documents.bill \
@@ -89,7 +90,7 @@ impl Billing {
         let mut month = MonthOfCharges { from, to, by_category: [Units::ZERO; 4] };
         for sql in [totals, refunds] {
             let rows =
-                sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).bind(from.get()).bind(to.get()).fetch_all(self.store().pool());
+                sqlx::query(AssertSqlSafe(sql)).bind(account.to_string()).bind(from.get()).bind(to.get()).fetch_all(self.store().pool());
             for row in rows.await? {
                 let category: usize = narrow(&row, "category")?;
                 let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
@@ -104,24 +105,24 @@ impl Billing {
     }
 
     /// What was written off of an account's debts, less what was taken back of that.
-    pub async fn written_off(&self, account: &str) -> Result<i64, BillingError> {
+    pub async fn written_off(&self, account: &AccountId) -> Result<i64, BillingError> {
         let sql = format!(
             "SELECT CAST(COALESCE(SUM(CASE kind WHEN {WRITTEN_OFF} THEN amount ELSE -amount END), 0) AS BIGINT) AS amount FROM totals \
              WHERE account = $1 AND kind IN ({WRITE_OFFS})"
         );
-        let row = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).fetch_one(self.store().pool()).await?;
+        let row = sqlx::query(AssertSqlSafe(sql)).bind(account.to_string()).fetch_one(self.store().pool()).await?;
         Ok(row.units("amount")?.get())
     }
 
     /// How far the document of the month before `now` is.
-    pub async fn last_month(&self, account: &str, now: UnixMillis) -> Result<MonthBill, BillingError> {
+    pub async fn last_month(&self, account: &AccountId, now: UnixMillis) -> Result<MonthBill, BillingError> {
         let (boundary, _) = month_of(now, &self.settings().zone()?)?;
         let billed = sqlx::query(
             "SELECT documents.id, CASE WHEN issued.document IS NULL THEN 0 ELSE 1 END AS is_issued FROM documents \
              LEFT JOIN issued ON issued.document = documents.id \
              WHERE documents.account = $1 AND documents.cut_at = $2 AND documents.cause = 'period_end'",
         )
-        .bind(account.to_owned())
+        .bind(account.to_string())
         .bind(boundary.get())
         .fetch_optional(self.store().pool())
         .await?;
@@ -137,7 +138,7 @@ impl Billing {
             "SELECT totals.bill FROM accounts JOIN totals ON totals.account = accounts.account AND totals.bill = accounts.bill \
              WHERE accounts.account = $1 AND totals.first_at < $2 LIMIT 1",
         )
-        .bind(account.to_owned())
+        .bind(account.to_string())
         .bind(boundary.get())
         .fetch_optional(self.store().pool())
         .await?;

@@ -27,6 +27,7 @@ use crate::store::rows::{Table, Type, Value};
 use crate::tax::TaxLine;
 use crate::traces::IssuedSpans;
 use crate::{Billing, BillingError, issuer};
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 use platform::telemetry::metrics;
@@ -268,15 +269,19 @@ const OPEN: Table = Table {
 };
 
 /// What is open of the invoices of these accounts, the earliest due date first.
-async fn open(connection: &mut AnyConnection, store: &Store, drafts: &[Ready]) -> Result<HashMap<String, Vec<OpenInvoice>>, BillingError> {
+async fn open(
+    connection: &mut AnyConnection,
+    store: &Store,
+    drafts: &[Ready],
+) -> Result<HashMap<AccountId, Vec<OpenInvoice>>, BillingError> {
     let mut accounts: Vec<&str> = drafts.iter().map(|draft| draft.document.account.as_str()).collect();
     accounts.sort_unstable();
     accounts.dedup();
     let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
-    let mut open: HashMap<String, Vec<OpenInvoice>> = HashMap::new();
+    let mut open: HashMap<AccountId, Vec<OpenInvoice>> = HashMap::new();
     for row in OPEN.find(connection, store.dialect(), "*", &keys).await? {
         let invoice = OpenInvoice { number: row.try_get("number")?, due_at: row.instant("due_at")?, open: row.units("open_amount")? };
-        open.entry(row.try_get("account")?).or_default().push(invoice);
+        open.entry(row.account_id("account")?).or_default().push(invoice);
     }
     for invoices in open.values_mut() {
         invoices.sort_by(|left, right| (left.due_at, &left.number).cmp(&(right.due_at, &right.number)));

@@ -14,6 +14,7 @@ use crate::sending::documents::SendingFilter;
 use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 const ACCOUNTS: Table = Table { name: "accounts", columns: &[("account", Type::Text)], on_conflict: "" };
@@ -22,7 +23,7 @@ const ACCOUNTS: Table = Table { name: "accounts", columns: &[("account", Type::T
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DocumentFilter {
     /// Of this account; `None` for all.
-    pub account: Option<String>,
+    pub account: Option<AccountId>,
     /// Of this kind; `None` for all.
     pub kind: Option<DocumentKind>,
     /// In this state; `None` for any.
@@ -219,7 +220,7 @@ impl Billing {
             statement.conditions.push(condition);
         }
         if let Some(account) = filter.account {
-            let place = statement.place(Value::Text(account));
+            let place = statement.place(Value::Text(account.into()));
             statement.conditions.push(format!("documents.account = {place}"));
         }
         if let Some(kind) = filter.kind {
@@ -277,11 +278,11 @@ impl Billing {
     }
 
     /// What accounts are called.
-    pub async fn names_of_accounts(&self, accounts: &[String]) -> Result<HashMap<String, String>, BillingError> {
+    pub async fn names_of_accounts(&self, accounts: &[AccountId]) -> Result<HashMap<AccountId, String>, BillingError> {
         let keys: Vec<_> = accounts.iter().map(|account| vec![account.as_str().into()]).collect();
         let mut connection = self.store().pool().acquire().await?;
         let rows = ACCOUNTS.find(&mut connection, self.store().dialect(), "account, name", &keys).await?;
-        rows.iter().map(|row| Ok((row.try_get("account")?, row.try_get("name")?))).collect()
+        rows.iter().map(|row| Ok((row.account_id("account")?, row.try_get("name")?))).collect()
     }
 
     /// Where in its list a document stands: when it was cut, or is due. `None` if there is no such document in the scope.
@@ -305,14 +306,14 @@ impl Billing {
     }
 
     /// Which of these are not numbers of issued invoices of an account.
-    pub async fn not_invoices_of(&self, account: &str, numbers: &[String]) -> Result<Vec<String>, BillingError> {
+    pub async fn not_invoices_of(&self, account: &AccountId, numbers: &[String]) -> Result<Vec<String>, BillingError> {
         let places: Vec<_> = (0..numbers.len()).map(|place| format!("${}", place + 2)).collect();
         let sql = format!(
             "SELECT issued.number FROM issued JOIN documents ON documents.id = issued.document \
              WHERE documents.account = $1 AND documents.kind = 'invoice' AND issued.number IN ({})",
             places.join(", ")
         );
-        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned());
+        let mut query = sqlx::query(AssertSqlSafe(sql)).bind(account.to_string());
         for number in numbers {
             query = query.bind(number.clone());
         }

@@ -11,6 +11,7 @@ use crate::issuer::NO_ISSUER;
 use crate::position::{JournalPosition, position};
 use crate::store::Columns;
 use crate::{Billing, BillingError, issuer, items};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ impl Billing {
     /// written.
     pub async fn coming_document(
         &self,
-        account: &str,
+        account: &AccountId,
         now: UnixMillis,
         cut_at: impl Fn(UnixMillis) -> UnixMillis,
     ) -> Result<ComingDocument, BillingError> {
@@ -89,15 +90,15 @@ impl Billing {
 /// When the last final bill before a document was cut; 0 if there is none.
 async fn final_bill_before(connection: &mut AnyConnection, document: &Document) -> Result<UnixMillis, BillingError> {
     let sql = "SELECT CAST(COALESCE(MAX(cut_at), 0) AS BIGINT) FROM documents WHERE account = $1 AND cause = 'conversion' AND cut_at < $2";
-    let query = sqlx::query(sql).bind(document.account.clone()).bind(document.period_to.get());
+    let query = sqlx::query(sql).bind(document.account.to_string()).bind(document.period_to.get());
     Ok(query.fetch_one(connection).await?.instant(0)?)
 }
 
 /// What is open of an account's issued invoices, the earliest due date first.
-async fn open_invoices(connection: &mut AnyConnection, account: &str) -> Result<Vec<OpenInvoice>, BillingError> {
+async fn open_invoices(connection: &mut AnyConnection, account: &AccountId) -> Result<Vec<OpenInvoice>, BillingError> {
     let sql = "SELECT issued.number, issued.due_at, payables.open_amount FROM payables \
                JOIN issued ON issued.document = payables.document WHERE payables.account = $1 AND payables.open_amount > 0";
-    let rows = sqlx::query(sql).bind(account.to_owned()).fetch_all(connection).await?;
+    let rows = sqlx::query(sql).bind(account.to_string()).fetch_all(connection).await?;
     let read = |row: &sqlx::any::AnyRow| {
         Ok(OpenInvoice { number: row.try_get("number")?, due_at: row.instant("due_at")?, open: row.units("open_amount")? })
     };

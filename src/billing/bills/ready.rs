@@ -69,7 +69,7 @@ fn ready(row: &AnyRow) -> Result<Ready, BillingError> {
     let document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
     let covered = Covered {
         document: row.try_get("id")?,
-        account: row.try_get("account")?,
+        account: row.account_id("account")?,
         bill: row.try_get("bill")?,
         kind: row.try_get("kind")?,
         cause: row.try_get("cause")?,

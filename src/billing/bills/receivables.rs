@@ -14,6 +14,7 @@ use crate::scope::Scope;
 use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::time::{Millis, UnixMillis};
 
@@ -53,7 +54,7 @@ const SET_ASIDE: Table = Table {
 /// What an account owes, by age.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountReceivables {
-    pub account: String,
+    pub account: AccountId,
     pub name: String,
     /// ISO 4217.
     pub currency: String,
@@ -103,7 +104,7 @@ impl AccountReceivables {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
     /// The request id of the payment (or refund, or correction); empty means paid in before anything was known of credits.
-    pub credit: String,
+    pub credit: RequestId,
     /// The invoice's number; empty if it has none yet.
     pub invoice: String,
     /// The invoice's id.
@@ -120,7 +121,7 @@ impl Billing {
     pub async fn receivables(
         &self,
         now: UnixMillis,
-        account: Option<&str>,
+        account: Option<&AccountId>,
         after: Option<&str>,
         count: usize,
         scope: Option<&Scope>,
@@ -136,7 +137,7 @@ impl Billing {
         let mut found = BTreeMap::new();
         let mut balances = HashMap::new();
         for row in ACCOUNTS.find(connection, dialect, "*", &keys).await? {
-            let account: String = row.try_get("account")?;
+            let account = row.account_id("account")?;
             balances.insert(account.clone(), row.units("balance")?);
             let of = AccountReceivables {
                 account: account.clone(),
@@ -155,13 +156,13 @@ impl Billing {
             let due_at: UnixMillis = row.instant("due_at")?;
             // One that is not issued yet is not due.
             let due_at = if due_at.is_none() { now } else { due_at };
-            if let Some(bucket) = found.get_mut(&row.try_get::<String, _>("account")?).and_then(|of| of.bucket(due_at, now)) {
+            if let Some(bucket) = found.get_mut(&row.account_id("account")?).and_then(|of| of.bucket(due_at, now)) {
                 *bucket += row.units("open_amount")?;
             }
         }
-        let mut set_aside: HashMap<String, Units> = HashMap::new();
+        let mut set_aside: HashMap<AccountId, Units> = HashMap::new();
         for row in SET_ASIDE.find(connection, dialect, "*", &keys).await? {
-            *set_aside.entry(row.try_get("account")?).or_default() += row.units("set_aside")?;
+            *set_aside.entry(row.account_id("account")?).or_default() += row.units("set_aside")?;
         }
         let mut found: Vec<_> = found.into_values().collect();
         for of in &mut found {
@@ -193,7 +194,7 @@ impl Billing {
         }
         let mut left: HashMap<i64, Units> = HashMap::new();
         for ((_, document), (reopened_at, sum, row)) in sums.into_iter().filter(|(_, (_, sum, _))| *sum < Units::ZERO) {
-            let account: String = row.try_get("account")?;
+            let account = row.account_id("account")?;
             let Some(of) = found.iter_mut().find(|of| of.account == account) else { continue };
             let open = left.entry(document).or_insert(row.units("open_amount")?);
             let part = (-sum).min(*open);
@@ -215,7 +216,7 @@ impl Billing {
     }
 
     /// What paid what of an account's invoices, newest first.
-    pub async fn allocations(&self, account: &str, count: usize) -> Result<Vec<Allocation>, BillingError> {
+    pub async fn allocations(&self, account: &AccountId, count: usize) -> Result<Vec<Allocation>, BillingError> {
         let rows = sqlx::query(
             "SELECT COALESCE(credits.request_id, '') AS credit, COALESCE(issued.number, '') AS invoice, allocations.document, \
                     allocations.time, allocations.amount \
@@ -223,13 +224,13 @@ impl Billing {
              LEFT JOIN credits ON credits.account = allocations.account AND credits.sequence = allocations.credit \
              WHERE allocations.account = $1 ORDER BY allocations.sequence DESC, allocations.document DESC, allocations.credit DESC LIMIT $2",
         )
-        .bind(account.to_owned())
+        .bind(account.to_string())
         .bind(i64::try_from(count).unwrap_or(i64::MAX))
         .fetch_all(self.store().pool())
         .await?;
         let read = |row: &sqlx::any::AnyRow| {
             Ok(Allocation {
-                credit: row.try_get("credit")?,
+                credit: row.request_id("credit")?,
                 invoice: row.try_get("invoice")?,
                 document: row.try_get("document")?,
                 time: row.instant("time")?,
@@ -241,7 +242,7 @@ impl Billing {
 }
 
 /// Accounts behind one that owe anything.
-async fn owing(connection: &mut AnyConnection, after: &str, count: usize, scope: Option<&Scope>) -> Result<Vec<String>, BillingError> {
+async fn owing(connection: &mut AnyConnection, after: &str, count: usize, scope: Option<&Scope>) -> Result<Vec<AccountId>, BillingError> {
     let mut accounts = Vec::new();
     let is_meant = scope.map_or("1 = 1".to_owned(), |scope| {
         scope.condition("account", |account| {
@@ -258,5 +259,5 @@ async fn owing(connection: &mut AnyConnection, after: &str, count: usize, scope:
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(after.to_owned()).bind(i64::try_from(count).unwrap_or(i64::MAX));
     let query = accounts.into_iter().fold(query, |query, account| query.bind(account));
-    query.fetch_all(connection).await?.iter().map(|row| Ok(row.try_get("account")?)).collect()
+    query.fetch_all(connection).await?.iter().map(|row| Ok(row.account_id("account")?)).collect()
 }

@@ -17,6 +17,7 @@ use crate::store::Store;
 use crate::tax::TaxLine;
 use crate::tax::{self, Digits, Part, TaxRate};
 use domain::account::Category;
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// What documents are issued under.
@@ -72,9 +73,9 @@ impl<'a> Terms<'a> {
         let mut accounts: Vec<&str> = drafts.iter().map(|draft| draft.document.account.as_str()).collect();
         accounts.sort_unstable();
         accounts.dedup();
-        let mut exemptions: HashMap<String, Vec<Dated<Option<Exemption>>>> = HashMap::new();
+        let mut exemptions: HashMap<AccountId, Vec<Dated<Option<Exemption>>>> = HashMap::new();
         for (account, dated) in issuer::exemptions(connection, store, &accounts).await? {
-            exemptions.entry(account).or_default().push(dated);
+            exemptions.entry(account.into()).or_default().push(dated);
         }
         let taxes = drafts.iter().map(|draft| {
             let document = &draft.document;

@@ -14,14 +14,15 @@ use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use domain::account::{Account, Currency};
 use domain::entry::EntryKind;
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 use ledger::codec;
 
 /// All accounts of a partition.
-pub async fn accounts_of(connection: &mut AnyConnection, partition: u16) -> Result<BTreeMap<String, AccountState>, BillingError> {
+pub async fn accounts_of(connection: &mut AnyConnection, partition: u16) -> Result<BTreeMap<AccountId, AccountState>, BillingError> {
     let query = sqlx::query("SELECT * FROM accounts WHERE partition = $1").bind(i64::from(partition));
-    query.fetch_all(connection).await?.iter().map(|row| Ok((row.try_get("account")?, read_account(row)?))).collect()
+    query.fetch_all(connection).await?.iter().map(|row| Ok((row.account_id("account")?, read_account(row)?))).collect()
 }
 
 /// Writes accounts and totals.
@@ -36,7 +37,7 @@ pub async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[R
     let mut projection = Projection::default();
     let keys: Vec<_> = accounts.into_iter().map(|account| vec![account.into()]).collect();
     for row in ACCOUNT_KEYS.find(connection, dialect, "*", &keys).await? {
-        projection.accounts.insert(row.try_get("account")?, read_account(&row)?);
+        projection.accounts.insert(row.account_id("account")?, read_account(&row)?);
     }
     // Only these: a bill may have a total for each of many thousand items.
     let keys: Vec<_> = totals.iter().map(key_row).collect();
@@ -51,12 +52,12 @@ pub async fn load(connection: &mut AnyConnection, dialect: Dialect, records: &[R
 pub async fn write_totals(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    account: &str,
+    account: &AccountId,
     bill: u32,
     totals: &BTreeMap<TotalKey, Total>,
 ) -> Result<(), BillingError> {
     let sql = "DELETE FROM totals WHERE account = $1 AND bill = $2";
-    sqlx::query(sql).bind(account.to_owned()).bind(i64::from(bill)).execute(&mut *connection).await?;
+    sqlx::query(sql).bind(account.to_string()).bind(i64::from(bill)).execute(&mut *connection).await?;
     TOTALS.insert(connection, dialect, totals.iter().map(|(key, total)| total_row(key, total))).await
 }
 
@@ -64,7 +65,7 @@ pub async fn write_totals(
 pub async fn totals_of(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    bills: &BTreeSet<(&str, u32)>,
+    bills: &BTreeSet<(&AccountId, u32)>,
 ) -> Result<Vec<(TotalKey, Total)>, BillingError> {
     let keys: Vec<_> = bills.iter().map(|(account, bill)| vec![(*account).into(), i64::from(*bill).into()]).collect();
     BILL_KEYS.find(connection, dialect, "*", &keys).await?.iter().map(read_total).collect()
@@ -141,7 +142,7 @@ pub fn read_total(row: &AnyRow) -> Result<(TotalKey, Total), BillingError> {
         }
     };
     let key = TotalKey {
-        account: row.try_get("account")?,
+        account: row.account_id("account")?,
         bill: narrow(row, "bill")?,
         kind: coded(row, "kind", EntryKind::from_number)?,
         category: narrow(row, "category")?,

@@ -19,6 +19,7 @@ use crate::{Billing, BillingError, audit};
 use domain::account::{Account, Mode, Profile, Status};
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind, Settings};
+use domain::ids::{AccountId, RequestId};
 use domain::money::{DecimalAmount, Units};
 use domain::time::UnixMillis;
 use ledger::snapshot::Snapshot;
@@ -33,7 +34,7 @@ const PAGE: usize = 500;
 /// What a partition's ledger says.
 struct Seen {
     /// All accounts.
-    accounts: BTreeMap<String, (Account, Profile)>,
+    accounts: BTreeMap<AccountId, (Account, Profile)>,
     /// What the journal still has.
     tail: Vec<Block>,
 }
@@ -118,7 +119,7 @@ async fn look(ledger: &Ledger, partition: u16, after: u64) -> Result<Seen, Recon
             let places = engine.names(partition, String::new(), place.take(), PAGE).await?;
             let Some(last) = places.last() else { break };
             place = Some(last.clone());
-            let ids: Vec<String> = places.into_iter().map(|place| place.account).collect();
+            let ids: Vec<AccountId> = places.into_iter().map(|place| place.account).collect();
             let loaded = engine.load(partition, ids.clone()).await?;
             for (id, account) in ids.into_iter().zip(loaded) {
                 let missing = || LedgerError::corrupt(format!("the record of account {id} is missing or damaged"));
@@ -142,7 +143,7 @@ async fn look(ledger: &Ledger, partition: u16, after: u64) -> Result<Seen, Recon
 }
 
 /// What has to be said of each account of which the gap has something.
-fn unknown(seen: &Seen, known: &BTreeMap<String, AccountState>, decision: &Decision) -> Vec<Entry> {
+fn unknown(seen: &Seen, known: &BTreeMap<AccountId, AccountState>, decision: &Decision) -> Vec<Entry> {
     let mut tails: BTreeMap<&str, Vec<&Entry>> = BTreeMap::new();
     for entry in seen.tail.iter().flat_map(|block| &block.entries) {
         tails.entry(&entry.account).or_default().push(entry);
@@ -282,7 +283,7 @@ impl Before<'_> {
     }
 
     /// What to record of it: how its balance and its open bill changed.
-    fn entries(&self, id: &str, time: UnixMillis, decision: &Decision) -> Vec<Entry> {
+    fn entries(&self, id: &AccountId, time: UnixMillis, decision: &Decision) -> Vec<Entry> {
         if self.is_known() {
             return Vec::new();
         }
@@ -304,12 +305,12 @@ impl Before<'_> {
     }
 
     /// The entry that says how the account is behind the gap.
-    fn entry(&self, id: &str, time: UnixMillis, decision: &Decision, data: EntryData) -> Entry {
+    fn entry(&self, id: &AccountId, time: UnixMillis, decision: &Decision, data: EntryData) -> Entry {
         let ((balance, unbilled), (bill, _)) = (self.amounts(), self.bills());
         Entry {
             data,
             account: id.to_owned(),
-            request_id: String::new(),
+            request_id: RequestId::default(),
             account_sequence: self.sequence(),
             time,
             mode: self.mode(),
@@ -324,7 +325,7 @@ impl Before<'_> {
                 reason: decision.reason.clone(),
                 ..Metadata::default()
             },
-            refers_to: String::new(),
+            refers_to: RequestId::default(),
         }
     }
 }

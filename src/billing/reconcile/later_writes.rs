@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use domain::entry::{Entry, EntryData};
+use domain::ids::{AccountId, RequestId};
 use domain::time::UnixMillis;
 use ledger::{Ledger, LedgerError};
 
@@ -12,13 +13,13 @@ const AT_ONCE: usize = 64;
 /// Later writes to the accounts of lost entries.
 pub(super) struct LaterWrites {
     /// Of each account, the request ids of all that was done.
-    requests: HashMap<String, HashSet<String>>,
+    requests: HashMap<AccountId, HashSet<RequestId>>,
     /// Of each account, the request ids of what has changed more than its money.
-    settings: HashMap<String, HashSet<String>>,
+    settings: HashMap<AccountId, HashSet<RequestId>>,
     /// Whether the journal reaches back to where the loss begins.
     is_whole: bool,
     /// What was lost, and looked at so far: what came before does not contradict what comes next.
-    seen: HashSet<(String, String)>,
+    seen: HashSet<(AccountId, RequestId)>,
 }
 
 impl LaterWrites {
@@ -52,7 +53,7 @@ impl LaterWrites {
     }
 
     fn note(&mut self, entry: &Entry) {
-        let note = |of: &mut HashMap<String, HashSet<String>>| {
+        let note = |of: &mut HashMap<AccountId, HashSet<RequestId>>| {
             of.entry(entry.account.clone()).or_default().insert(entry.request_id.clone());
         };
         note(&mut self.requests);
@@ -72,7 +73,7 @@ impl LaterWrites {
         if !is_about_settings(&entry.data) || self.has(entry) {
             return None;
         }
-        let is_other = |id: &String| !self.seen.contains(&(entry.account.clone(), id.clone()));
+        let is_other = |id: &RequestId| !self.seen.contains(&(entry.account.clone(), id.clone()));
         match self.settings.get(&entry.account).is_some_and(|ids| ids.iter().any(is_other)) {
             true => Some("not applied: the account was changed since"),
             false if self.is_whole => None,

@@ -13,6 +13,7 @@ use crate::lookup::{LookedUp, look_up};
 use crate::record::{COLUMNS, Record, number};
 use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reversal, TemporaryChange, Until};
 use domain::entry::{Entry, EntryData, EntryKind, Fingerprint, Limits, Settings};
+use domain::ids::AccountId;
 use domain::money::{DecimalAmount, Units};
 use domain::outcome::{Answer, Refusal, Verdict};
 use domain::time::UnixMillis;
@@ -23,7 +24,7 @@ use ledger::{Ledger, LedgerError};
 pub struct Reapplied {
     /// The entry.
     pub id: String,
-    pub account: String,
+    pub account: AccountId,
     /// What it was.
     pub kind: EntryKind,
     /// The outcome.

@@ -11,6 +11,7 @@ use crate::projection::rows;
 use crate::record::{COLUMNS, behind, number};
 use crate::store::Dialect;
 use crate::{BillingError, bills, search};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// How many entries are read at once.
@@ -33,8 +34,8 @@ pub(super) async fn take_out(
             "of what only SQL has, documents were issued, which cannot be undone ({numbers})"
         )));
     }
-    let paid: BTreeSet<&str> =
-        lost.iter().filter(|record| record.entry.kind().moves_money()).map(|record| &*record.entry.account).collect();
+    let paid: BTreeSet<&AccountId> =
+        lost.iter().filter(|record| record.entry.kind().moves_money()).map(|record| &record.entry.account).collect();
     let mut by_hand = 0;
     for account in paid {
         by_hand += bills::forget_by_hand(connection, account, number(after)).await?;
@@ -53,7 +54,7 @@ pub(super) async fn take_out(
     // What is left of each account's entries ends before the first that is taken out.
     let mut left = BTreeMap::new();
     for record in &lost {
-        left.entry(record.entry.account.as_str()).or_insert(record.previous.unwrap_or(0));
+        left.entry(&record.entry.account).or_insert(record.previous.unwrap_or(0));
     }
     for (account, last) in left {
         fold_again(connection, dialect, (partition, number(last)), account).await?;
@@ -66,11 +67,11 @@ async fn fold_again(
     connection: &mut AnyConnection,
     dialect: Dialect,
     (partition, last): (u16, i64),
-    account: &str,
+    account: &AccountId,
 ) -> Result<(), ReconcileError> {
     for table in ["totals", "accounts"] {
         let sql = format!("DELETE FROM {table} WHERE account = $1");
-        sqlx::query(AssertSqlSafe(sql)).bind(account.to_owned()).execute(&mut *connection).await?;
+        sqlx::query(AssertSqlSafe(sql)).bind(account.to_string()).execute(&mut *connection).await?;
     }
     let (mut projection, mut ends) = (Projection::default(), Vec::new());
     let chain = Chain::behind(connection, account, partition, last).await?;

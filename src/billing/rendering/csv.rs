@@ -145,13 +145,14 @@ mod tests {
     use domain::account::Mode;
     use domain::command::Metadata;
     use domain::entry::{ChargedFrom, EntryData, GivenBack, RefundedTo};
+    use domain::ids::RequestId;
     use domain::time::UnixMillis;
 
     fn charge() -> Entry {
         Entry {
             data: EntryData::Charged { from: ChargedFrom::Unbilled, amount: Units::new(148), reservation: None, overdraft: Units::ZERO },
-            account: "acme/berlin".to_owned(),
-            request_id: "call-1".to_owned(),
+            account: "acme/berlin".into(),
+            request_id: "call-1".into(),
             account_sequence: 4,
             time: UnixMillis::new(1_793_692_800_125),
             mode: Mode::Postpaid,
@@ -170,7 +171,7 @@ mod tests {
                 attributes: vec![("to".to_owned(), "+49 30".to_owned()), ("cell".to_owned(), "a\"b".to_owned())],
                 ..Metadata::default()
             },
-            refers_to: String::new(),
+            refers_to: RequestId::default(),
         }
     }
 
@@ -219,7 +220,7 @@ mod tests {
     #[test]
     fn for_spreadsheets_no_text_begins_like_a_formula() {
         let euros = Denomination { currency: "EUR".to_owned(), decimals: 5, minor_digits: 2 };
-        let refund = Entry { refers_to: "@call-1".to_owned(), request_id: "-r".to_owned(), ..refund(Units::new(148)) };
+        let refund = Entry { refers_to: "@call-1".into(), request_id: "-r".into(), ..refund(Units::new(148)) };
         let mut writer = UsageWriter::new(Vec::new(), true).unwrap();
         writer.write(3, 17, &refund, &euros).unwrap();
         let text = String::from_utf8(writer.finish().unwrap()).unwrap();

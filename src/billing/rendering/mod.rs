@@ -28,6 +28,7 @@ pub use self::csv::{UsageWriter, for_spreadsheet};
 pub use self::fonts::{Fonts, code_point};
 
 use super::document::{Cause, Document, DocumentKind, Issuer, Logo, Party};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// Whose a paper about an account is, when it was drawn up, and in what its amounts are.
@@ -49,7 +50,8 @@ pub struct Imprint {
 impl Imprint {
     /// A document with nothing in it but who and when: what is written into the file of a paper.
     fn bare_document(&self, number: &str) -> Document {
-        let blank = self.money.blank(DocumentKind::Statement, Cause::PeriodEnd, &self.account, 0, [self.at, self.at]);
+        let blank =
+            self.money.blank(DocumentKind::Statement, Cause::PeriodEnd, &AccountId::from(self.account.as_str()), 0, [self.at, self.at]);
         let (issuer, customer) = (self.issuer.clone(), self.customer.clone());
         Document { number: number.to_owned(), issued_at: self.at, issuer, customer, time_zone: self.time_zone.clone(), ..blank }
     }

@@ -381,7 +381,7 @@ fn an_example_of_a_letter_has_the_names_that_the_letter_itself_has() {
             let Document { issuer, customer, account, time_zone, .. } = invoice.clone();
             let money = Denomination::of(&invoice);
             Letter::low_credit(
-                &Imprint { issuer, customer, account, money, time_zone, at: UnixMillis::new(1) },
+                &Imprint { issuer, customer, account: account.into(), money, time_zone, at: UnixMillis::new(1) },
                 Units::new(1),
                 Units::new(2),
             )

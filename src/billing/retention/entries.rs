@@ -11,6 +11,7 @@ use crate::BillingError;
 use crate::audit::{Act, SERVICE, write};
 use crate::store::Columns;
 use crate::store::Store;
+use domain::ids::AccountId;
 use domain::origin::Origin;
 use domain::time::UnixMillis;
 
@@ -75,7 +76,7 @@ const OF_BILL: [&str; 4] = [
 struct Detailed {
     partition: i64,
     sequence: i64,
-    account: String,
+    account: AccountId,
     account_sequence: i64,
     bill: i64,
 }
@@ -85,7 +86,7 @@ impl Detailed {
         Ok(Self {
             partition,
             sequence: row.try_get("sequence")?,
-            account: row.try_get("account")?,
+            account: row.account_id("account")?,
             account_sequence: row.try_get("account_sequence")?,
             bill: row.try_get("bill")?,
         })
@@ -93,7 +94,7 @@ impl Detailed {
 }
 
 /// Behind which entry the next slice of those begins that were needed: its account, bill and sequence.
-pub type Place = (String, i64, i64);
+pub type Place = (AccountId, i64, i64);
 
 /// All partitions that there ever were.
 pub async fn partitions(store: &Store) -> Result<Vec<i64>, BillingError> {
@@ -149,12 +150,12 @@ pub async fn drop_no_longer_needed(
     let mut transaction = store.begin().await?;
     let connection = &mut *transaction;
     lock(connection, RetainedKind::EntryDetails).await?;
-    let query = sqlx::query(AssertSqlSafe(no_longer_needed_sql())).bind(after.0.clone()).bind(after.1).bind(after.2).bind(SLICE);
+    let query = sqlx::query(AssertSqlSafe(no_longer_needed_sql())).bind(after.0.to_string()).bind(after.1).bind(after.2).bind(SLICE);
     let mut due = Vec::new();
     for row in query.fetch_all(&mut *connection).await? {
         let entry = Detailed::from_row(&row, row.try_get("partition")?)?;
         let sql = "DELETE FROM entry_details_needed WHERE account = $1 AND bill = $2 AND sequence = $3";
-        let query = sqlx::query(sql).bind(entry.account.clone()).bind(entry.bill).bind(entry.sequence);
+        let query = sqlx::query(sql).bind(entry.account.to_string()).bind(entry.bill).bind(entry.sequence);
         // Another process may have been faster.
         if query.execute(&mut *connection).await?.rows_affected() > 0 {
             due.push(entry);
@@ -193,7 +194,7 @@ pub async fn drop_others(store: &Store, before: UnixMillis, now: UnixMillis) -> 
 async fn need(connection: &mut AnyConnection, entry: &Detailed) -> Result<(), BillingError> {
     let sql = "INSERT INTO entry_details_needed (account, bill, sequence, partition, account_sequence) VALUES ($1, $2, $3, $4, $5) \
                ON CONFLICT (account, bill, sequence) DO NOTHING";
-    let query = sqlx::query(sql).bind(entry.account.clone()).bind(entry.bill).bind(entry.sequence);
+    let query = sqlx::query(sql).bind(entry.account.to_string()).bind(entry.bill).bind(entry.sequence);
     query.bind(entry.partition).bind(entry.account_sequence).execute(connection).await?;
     Ok(())
 }
@@ -201,14 +202,14 @@ async fn need(connection: &mut AnyConnection, entry: &Detailed) -> Result<(), Bi
 async fn empty(connection: &mut AnyConnection, entries: &[Detailed], before: UnixMillis) -> Result<(), BillingError> {
     for entry in entries {
         sqlx::query(ENTRY).bind(entry.partition).bind(entry.sequence).execute(&mut *connection).await?;
-        sqlx::query(CREDIT).bind(entry.account.clone()).bind(entry.account_sequence).execute(&mut *connection).await?;
+        sqlx::query(CREDIT).bind(entry.account.to_string()).bind(entry.account_sequence).execute(&mut *connection).await?;
     }
     let mut bills: Vec<(&str, i64)> = entries.iter().map(|entry| (entry.account.as_str(), entry.bill)).collect();
     bills.sort_unstable();
     bills.dedup();
     for (account, bill) in bills {
         for sql in OF_BILL {
-            sqlx::query(sql).bind(account.to_owned()).bind(bill).bind(before.get()).execute(&mut *connection).await?;
+            sqlx::query(sql).bind(account.to_string()).bind(bill).bind(before.get()).execute(&mut *connection).await?;
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 //! The smallest of the sets that are asked for leads, if it is small, and what it holds is sorted. If none is small, all are gone through
 //! in the order that is asked for, along its index: where much is found, a page is soon full.
 
+use crate::store::Columns;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row};
 
@@ -106,7 +107,7 @@ impl Order {
             OrderBy::Name => Key::Name(row.try_get("sort_key")?),
             _ => Key::Amount(row.try_get("sort_key")?),
         };
-        Ok(Place { key, account: row.try_get("account")? })
+        Ok(Place { key, account: row.account_id("account")? })
     }
 }
 
@@ -342,7 +343,7 @@ impl Page<'_> {
                 Key::Name(name) => statement.text(name.clone()),
                 Key::Amount(amount) => statement.number(*amount),
             };
-            let last = statement.text(last.clone());
+            let last = statement.text(last.to_string());
             let sign = if self.is_descending { '<' } else { '>' };
             statement.sql += &format!(" AND ({key}, {account}) {sign} ({behind}, {last})");
         }

@@ -36,7 +36,7 @@ async fn plan(billing: &Billing, sign: &str, mut statement: Statement) -> String
 
 async fn found(billing: &Billing, text: &str) -> Vec<String> {
     let found = billing.search(text, Comparison::Parts, None, None, 10).await.unwrap();
-    found.places.into_iter().map(|place| place.account).collect()
+    found.places.into_iter().map(|place| place.account.into()).collect()
 }
 
 async fn filled(url: &str) -> Billing {
@@ -115,7 +115,7 @@ async fn takes_in_those_from_before(url: &str, index: &str) {
     let mut connection = billing.store().pool().acquire().await.unwrap();
     write_names(&mut connection, dialect, [("a14998", "Newer"), ("a15001", "Last")].into_iter()).await.unwrap();
     let party = Party { name: "Details".into(), ..Party::default() };
-    write_details(&mut connection, dialect, "a14999", &party).await.unwrap();
+    write_details(&mut connection, dialect, &"a14999".into(), &party).await.unwrap();
     drop(connection);
     assert_eq!(billing.searchable().await.unwrap(), None);
     Billing::open(url, BillingSettings::default()).await.unwrap();

@@ -1,6 +1,7 @@
 //! What operators do with mail: send a document, send it again, resolve mails with unknown delivery, hand a bounce in. Each is on record, once for its
 //! request.
 
+use crate::store::Columns;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use super::outbox::{MAILS, Subject, whom};
@@ -11,6 +12,7 @@ use crate::change::Applied;
 use crate::change::Change;
 use crate::digest::Fields;
 use crate::{Billing, BillingError};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// What an operator says of a mail.
@@ -65,7 +67,7 @@ impl Billing {
                    WHERE issued.number = $1";
         let row = sqlx::query(sql).bind(number.to_owned()).fetch_optional(&mut *connection).await?;
         let row = row.ok_or(BillingError::NotFound("document"))?;
-        let (document, digest, account): (i64, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (document, digest, account): (i64, String, AccountId) = (row.try_get(0)?, row.try_get(1)?, row.account_id(2)?);
         // Addresses are personal: they are known by their digest.
         let to = recipients.iter().fold(Fields::of("recipients").text(&change.request_id), |fields, one| fields.text(one)).hex();
         let what = match (kind, again) {

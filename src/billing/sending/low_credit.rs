@@ -5,17 +5,18 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use sqlx::{AnyConnection, Row};
+use sqlx::AnyConnection;
 
 use super::MailKind;
 use super::outbox::{MAILS, Subject, whom};
 use super::settings::{self, SendingSettings};
 use crate::projection::AccountState;
 use crate::projection::rows::read_account;
-use crate::store::Dialect;
 use crate::store::rows::{Table, Type};
+use crate::store::{Columns, Dialect};
 use crate::{Billing, BillingError};
 use domain::account::Status;
+use domain::ids::AccountId;
 use domain::time::{Millis, UnixMillis};
 
 /// What can be switched off for an account.
@@ -42,19 +43,19 @@ pub fn is_low(state: &AccountState, now: UnixMillis) -> bool {
 pub(crate) async fn look(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    accounts: &BTreeMap<String, AccountState>,
+    accounts: &BTreeMap<AccountId, AccountState>,
     now: UnixMillis,
 ) -> Result<(), BillingError> {
-    let has_threshold = |(_, state): &(&String, &AccountState)| state.low_credit_threshold.is_some();
+    let has_threshold = |(_, state): &(&AccountId, &AccountState)| state.low_credit_threshold.is_some();
     let keys: Vec<_> = accounts.iter().filter(has_threshold).map(|(id, _)| vec![id.as_str().into()]).collect();
     let known = ACCOUNTS.find(connection, dialect, "account", &keys).await?;
-    let known: HashSet<String> = known.iter().map(|row| row.try_get(0)).collect::<Result<_, _>>()?;
+    let known: HashSet<AccountId> = known.iter().map(|row| row.account_id(0)).collect::<Result<_, _>>()?;
     let mut fallen = Vec::new();
     for (id, state) in accounts.iter().filter(has_threshold) {
         match (known.contains(id), is_low(state, now)) {
-            (false, true) => fallen.push((id.as_str(), state)),
+            (false, true) => fallen.push((id, state)),
             (true, false) => {
-                sqlx::query("DELETE FROM low_credit WHERE account = $1").bind(id.clone()).execute(&mut *connection).await?;
+                sqlx::query("DELETE FROM low_credit WHERE account = $1").bind(id.to_string()).execute(&mut *connection).await?;
             }
             _ => {}
         }
@@ -70,7 +71,7 @@ pub(crate) async fn look(
 async fn tell(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    fallen: &[(&str, &AccountState)],
+    fallen: &[(&AccountId, &AccountState)],
     now: UnixMillis,
 ) -> Result<(), BillingError> {
     let SendingSettings { is_enabled, low_credit, low_credit_hours, .. } = settings::settings(&mut *connection).await?;
@@ -80,7 +81,7 @@ async fn tell(
     let mut rows = Vec::new();
     for (account, state) in fallen {
         let sql = "SELECT 1 FROM mails WHERE account = $1 AND kind = 'low_credit' AND state <> 'off' AND created_at > $2 LIMIT 1";
-        let query = sqlx::query(sql).bind((*account).to_owned()).bind((now - Millis::from(low_credit_hours) * HOUR).get());
+        let query = sqlx::query(sql).bind(account.to_string()).bind((now - Millis::from(low_credit_hours) * HOUR).get());
         if query.fetch_optional(&mut *connection).await?.is_some() {
             continue;
         }
@@ -93,7 +94,11 @@ async fn tell(
 }
 
 /// Why a mail that credit runs low is not to be sent any more; `None` if it is.
-pub(super) async fn obstacle(connection: &mut AnyConnection, account: &str, now: UnixMillis) -> Result<Option<&'static str>, BillingError> {
+pub(super) async fn obstacle(
+    connection: &mut AnyConnection,
+    account: &AccountId,
+    now: UnixMillis,
+) -> Result<Option<&'static str>, BillingError> {
     if !settings::settings(&mut *connection).await?.low_credit {
         return Ok(Some("such mails were switched off before it went out"));
     }
@@ -101,14 +106,14 @@ pub(super) async fn obstacle(connection: &mut AnyConnection, account: &str, now:
     Ok((!is_low).then_some("the credit was no longer low when it was to go out"))
 }
 
-async fn state_of(connection: &mut AnyConnection, account: &str) -> Result<Option<AccountState>, BillingError> {
-    let row = sqlx::query("SELECT * FROM accounts WHERE account = $1").bind(account.to_owned()).fetch_optional(connection).await?;
+async fn state_of(connection: &mut AnyConnection, account: &AccountId) -> Result<Option<AccountState>, BillingError> {
+    let row = sqlx::query("SELECT * FROM accounts WHERE account = $1").bind(account.to_string()).fetch_optional(connection).await?;
     row.as_ref().map(read_account).transpose()
 }
 
 impl Billing {
     /// An account as the last entry that was taken in left it; `None` if none of its entries was.
-    pub async fn account_state(&self, account: &str) -> Result<Option<AccountState>, BillingError> {
+    pub async fn account_state(&self, account: &AccountId) -> Result<Option<AccountState>, BillingError> {
         state_of(&mut *self.store().pool().acquire().await?, account).await
     }
 }

@@ -9,13 +9,14 @@ use crate::scope::Scope;
 use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// Which mails to list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MailFilter {
     /// Of this account; `None` for all.
-    pub account: Option<String>,
+    pub account: Option<AccountId>,
     /// About the document with this id; `None` for all.
     pub document: Option<i64>,
     /// In this state; `None` for any.
@@ -85,7 +86,7 @@ impl Billing {
             format!("${}", 3 + texts.len())
         };
         if let Some(account) = &filter.account {
-            sql += &format!(" AND mails.account = {}", place(account.clone()));
+            sql += &format!(" AND mails.account = {}", place(account.to_string()));
         }
         if let Some(state) = filter.state {
             sql += &format!(" AND mails.state = {}", place(state.name().to_owned()));

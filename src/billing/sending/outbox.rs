@@ -10,7 +10,8 @@ use super::{MailKind, MailState};
 use crate::BillingError;
 use crate::document::DocumentKind;
 use crate::store::rows::{Table, Type, Value};
-use crate::store::{Dialect, Store};
+use crate::store::{Columns, Dialect, Store};
+use domain::ids::AccountId;
 use domain::time::{Millis, UnixMillis};
 
 /// That a mail is there already is no error: it is the same one.
@@ -43,7 +44,7 @@ pub(crate) struct IssuedDocument<'a> {
     pub id: i64,
     /// Its digest in its series.
     pub digest: String,
-    pub account: &'a str,
+    pub account: &'a AccountId,
     pub kind: DocumentKind,
     /// The address of its billing details.
     pub email: &'a str,
@@ -59,7 +60,7 @@ pub(super) struct Subject<'a> {
     pub credit: i64,
     /// Identifies it among all others of its kind, in this store and in others.
     pub digest: &'a str,
-    pub account: &'a str,
+    pub account: &'a AccountId,
     pub occasion: &'a str,
 }
 
@@ -80,7 +81,7 @@ impl Subject<'_> {
             self.kind.name().into(),
             self.document.into(),
             self.credit.into(),
-            self.account.to_owned().into(),
+            self.account.to_string().into(),
             recipient.to_owned().into(),
             self.occasion.to_owned().into(),
             state.name().into(),
@@ -121,7 +122,7 @@ pub(crate) async fn put_documents(
     if !settings.is_enabled || issued.is_empty() {
         return Ok(());
     }
-    let accounts: Vec<&str> = issued.iter().map(|document| document.account).collect();
+    let accounts: Vec<&AccountId> = issued.iter().map(|document| document.account).collect();
     let of_accounts = of_accounts(&mut *connection, store, &accounts).await?;
     let usual = AccountSending::default();
     let mut rows = Vec::new();
@@ -139,7 +140,7 @@ pub(crate) async fn put_documents(
 
 /// A payment that was just taken in.
 pub(crate) struct TakenPayment<'a> {
-    pub account: &'a str,
+    pub account: &'a AccountId,
     /// The account's number of it.
     pub sequence: i64,
     /// The place of its entry in the journal.
@@ -173,10 +174,10 @@ pub(crate) async fn put_receipts(
 }
 
 /// What differs for an account, and the address of its billing details.
-pub(super) async fn whom(connection: &mut AnyConnection, account: &str) -> Result<(AccountSending, String), BillingError> {
+pub(super) async fn whom(connection: &mut AnyConnection, account: &AccountId) -> Result<(AccountSending, String), BillingError> {
     let sql = "SELECT COALESCE((SELECT content FROM account_sending WHERE account = $1), '') AS content, \
                       COALESCE((SELECT email FROM customers WHERE account = $1), '') AS email";
-    let row = sqlx::query(sql).bind(account.to_owned()).fetch_one(connection).await?;
+    let row = sqlx::query(sql).bind(account.to_string()).fetch_one(connection).await?;
     let content: String = row.try_get("content")?;
     let sending =
         if content.is_empty() { AccountSending::default() } else { serde_json::from_str(&content).map_err(BillingError::corrupt)? };
@@ -184,9 +185,9 @@ pub(super) async fn whom(connection: &mut AnyConnection, account: &str) -> Resul
 }
 
 /// Takes back the receipts of payments that the ledger has lost, unless they are sent.
-pub(crate) async fn forget_receipts(connection: &mut AnyConnection, account: &str, sequence: i64) -> Result<(), BillingError> {
+pub(crate) async fn forget_receipts(connection: &mut AnyConnection, account: &AccountId, sequence: i64) -> Result<(), BillingError> {
     let sql = "DELETE FROM mails WHERE kind = 'receipt' AND account = $1 AND credit = $2 AND state IN ('waiting', 'deferred', 'off')";
-    sqlx::query(sql).bind(account.to_owned()).bind(sequence).execute(connection).await?;
+    sqlx::query(sql).bind(account.to_string()).bind(sequence).execute(connection).await?;
     Ok(())
 }
 
@@ -215,7 +216,7 @@ pub(super) async fn put_reminders(connection: &mut AnyConnection, store: &Store,
         let found = query.fetch_all(&mut *connection).await?;
         let mut rows = Vec::new();
         for row in &found {
-            let (account, digest): (String, String) = (row.try_get("account")?, row.try_get("digest")?);
+            let (account, digest): (AccountId, String) = (row.account_id("account")?, row.try_get("digest")?);
             let (sending, email) = whom(&mut *connection, &account).await?;
             let document = row.try_get("document")?;
             let subject =
@@ -235,11 +236,12 @@ mod tests {
     #[test]
     fn the_id_of_a_mail_is_the_same_at_every_try_and_of_no_other() {
         let of = |digest, account, occasion| Subject { kind: MailKind::Document, document: 1, credit: 0, digest, account, occasion };
-        let id = of("digest", "acme", "").id("A@b.example");
-        assert_eq!(id, of("digest", "acme", "").id("a@B.example"));
+        let acme = AccountId::from("acme");
+        let id = of("digest", &acme, "").id("A@b.example");
+        assert_eq!(id, of("digest", &acme, "").id("a@B.example"));
         assert_eq!(id.len(), 40);
         for other in
-            [of("digest", "acme", "").id("c@b"), of("digest", "acme", "again").id("a@b.example"), of("other", "acme", "").id("a@b.example")]
+            [of("digest", &acme, "").id("c@b"), of("digest", &acme, "again").id("a@b.example"), of("other", &acme, "").id("a@b.example")]
         {
             assert_ne!(id, other);
         }

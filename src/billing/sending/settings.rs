@@ -1,5 +1,7 @@
 //! Whether mail is sent, from whom, and which; and what differs for an account.
 
+use crate::store::Columns;
+use domain::ids::AccountId;
 use serde::{Deserialize, Serialize};
 use sqlx::{AnyConnection, Row};
 
@@ -171,8 +173,8 @@ pub(crate) async fn settings(connection: &mut AnyConnection) -> Result<SendingSe
 pub(super) async fn of_accounts(
     connection: &mut AnyConnection,
     store: &Store,
-    accounts: &[&str],
-) -> Result<std::collections::HashMap<String, AccountSending>, BillingError> {
+    accounts: &[&AccountId],
+) -> Result<std::collections::HashMap<AccountId, AccountSending>, BillingError> {
     let mut accounts = accounts.to_vec();
     accounts.sort_unstable();
     accounts.dedup();
@@ -180,7 +182,7 @@ pub(super) async fn of_accounts(
     let rows = ACCOUNTS.find(connection, store.dialect(), "account, content", &keys).await?;
     let read = |row: &sqlx::any::AnyRow| {
         let content: String = row.try_get("content")?;
-        Ok((row.try_get("account")?, serde_json::from_str(&content).map_err(BillingError::corrupt)?))
+        Ok((row.account_id("account")?, serde_json::from_str(&content).map_err(BillingError::corrupt)?))
     };
     rows.iter().map(read).collect()
 }
@@ -216,13 +218,18 @@ impl Billing {
     }
 
     /// Settings that an account overrides.
-    pub async fn account_sending(&self, account: &str) -> Result<AccountSending, BillingError> {
+    pub async fn account_sending(&self, account: &AccountId) -> Result<AccountSending, BillingError> {
         let mut found = of_accounts(&mut *self.store().pool().acquire().await?, self.store(), &[account]).await?;
         Ok(found.remove(account).unwrap_or_default())
     }
 
     /// Sets what differs for an account.
-    pub async fn set_account_sending(&self, account: &str, sending: &AccountSending, change: &Change) -> Result<Applied, BillingError> {
+    pub async fn set_account_sending(
+        &self,
+        account: &AccountId,
+        sending: &AccountSending,
+        change: &Change,
+    ) -> Result<Applied, BillingError> {
         check_account(sending)?;
         let content = serde_json::to_string(sending).map_err(BillingError::corrupt)?;
         let mut transaction = self.store().begin().await?;
@@ -235,11 +242,11 @@ impl Billing {
             return Ok(Applied::Before);
         }
         let before = "SELECT content FROM account_sending WHERE account = $1";
-        let before = sqlx::query(before).bind(account.to_owned()).fetch_optional(&mut *connection).await?;
+        let before = sqlx::query(before).bind(account.to_string()).fetch_optional(&mut *connection).await?;
         let before: Option<String> = before.map(|row| row.try_get(0)).transpose()?;
         let write = "INSERT INTO account_sending (account, content) VALUES ($1, $2) \
                      ON CONFLICT (account) DO UPDATE SET content = excluded.content";
-        sqlx::query(write).bind(account.to_owned()).bind(content.clone()).execute(&mut *connection).await?;
+        sqlx::query(write).bind(account.to_string()).bind(content.clone()).execute(&mut *connection).await?;
         let act = Act::of("account_sending.set", change).on(account).with_personal("after", json_of(&content));
         let act = act.with_personal("before", before.as_deref().map(json_of));
         audit::write(connection, self.store().dialect(), audit::SERVICE, &[act]).await?;

@@ -10,6 +10,7 @@ use sqlx::any::AnyRow;
 use crate::BillingError;
 use crate::digest::{Fields, to_hex};
 use crate::store::Columns;
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -20,7 +21,7 @@ pub struct Covered {
     pub place: i64,
     pub number: String,
     pub document: i64,
-    pub account: String,
+    pub account: AccountId,
     pub bill: i64,
     pub kind: String,
     pub cause: String,
@@ -53,7 +54,7 @@ impl Covered {
             place: row.try_get("place")?,
             number: row.try_get("number")?,
             document: row.try_get("document")?,
-            account: row.try_get("account")?,
+            account: row.account_id("account")?,
             bill: row.try_get("bill")?,
             kind: row.try_get("kind")?,
             cause: row.try_get("cause")?,

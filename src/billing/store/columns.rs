@@ -3,6 +3,7 @@
 use sqlx::any::AnyRow;
 use sqlx::{ColumnIndex, Row};
 
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -12,6 +13,10 @@ pub trait Columns {
 
     /// An amount.
     fn units(&self, column: impl ColumnIndex<AnyRow>) -> Result<Units, sqlx::Error>;
+
+    fn account_id(&self, column: impl ColumnIndex<AnyRow>) -> Result<AccountId, sqlx::Error>;
+
+    fn request_id(&self, column: impl ColumnIndex<AnyRow>) -> Result<RequestId, sqlx::Error>;
 }
 
 impl Columns for AnyRow {
@@ -21,5 +26,13 @@ impl Columns for AnyRow {
 
     fn units(&self, column: impl ColumnIndex<AnyRow>) -> Result<Units, sqlx::Error> {
         self.try_get(column).map(Units::new)
+    }
+
+    fn account_id(&self, column: impl ColumnIndex<AnyRow>) -> Result<AccountId, sqlx::Error> {
+        self.try_get(column).map(AccountId::new)
+    }
+
+    fn request_id(&self, column: impl ColumnIndex<AnyRow>) -> Result<RequestId, sqlx::Error> {
+        self.try_get(column).map(RequestId::new)
     }
 }

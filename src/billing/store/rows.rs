@@ -13,6 +13,7 @@ use sqlx::{Any, AnyConnection, AssertSqlSafe};
 
 use super::Dialect;
 use crate::BillingError;
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -71,6 +72,18 @@ impl From<Units> for Value<'_> {
 impl<'a> From<&'a str> for Value<'a> {
     fn from(text: &'a str) -> Self {
         Self::Text(text.into())
+    }
+}
+
+impl<'a> From<&'a AccountId> for Value<'a> {
+    fn from(account: &'a AccountId) -> Self {
+        account.as_str().into()
+    }
+}
+
+impl<'a> From<&'a RequestId> for Value<'a> {
+    fn from(request_id: &'a RequestId) -> Self {
+        request_id.as_str().into()
     }
 }
 

@@ -10,6 +10,7 @@ use crate::bills::allocations::AllocationRow;
 use crate::digest::{DigestSum, Fields};
 use crate::record::{Record, number};
 use crate::series::{ALLOCATIONS, Head};
+use domain::ids::AccountId;
 
 /// One that is worked out, up to an entry.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ struct Sum {
     partition: u16,
     up_to: u64,
     /// The number of each account's last entry up to there.
-    last: HashMap<String, i64>,
+    last: HashMap<AccountId, i64>,
     sum: DigestSum,
 }
 

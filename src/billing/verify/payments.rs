@@ -14,6 +14,7 @@ use crate::record::{narrow, number};
 use crate::store::Columns;
 use domain::account::Mode;
 use domain::entry::Entry;
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -111,7 +112,7 @@ async fn receivables_tie_to_the_ledger(connection: &mut AnyConnection, findings:
 
 /// The credits that the entries brought in: of each account how many, and the sum of their digests.
 #[derive(Debug, Default)]
-pub(super) struct Credited(HashMap<String, DigestSum>);
+pub(super) struct Credited(HashMap<AccountId, DigestSum>);
 
 impl Credited {
     /// Takes in an entry, which may bring in a credit.
@@ -123,7 +124,7 @@ impl Credited {
     }
 }
 
-fn credit_digest(sequence: i64, request_id: &str, time: UnixMillis, amount: Units) -> [u8; 32] {
+fn credit_digest(sequence: i64, request_id: &RequestId, time: UnixMillis, amount: Units) -> [u8; 32] {
     Fields::of("credit").number(sequence).text(request_id).number(time.get()).number(amount.get()).bytes()
 }
 
@@ -147,8 +148,8 @@ async fn credits_are_what_came_in(connection: &mut AnyConnection, credited: &Cre
     let sql = "SELECT account, sequence, request_id, time, amount FROM credits ORDER BY account";
     let mut rows = sqlx::query(sql).fetch(connection);
     let mut seen = HashSet::new();
-    let mut of: Option<(String, DigestSum)> = None;
-    let mut tell = |of: Option<(String, DigestSum)>| {
+    let mut of: Option<(AccountId, DigestSum)> = None;
+    let mut tell = |of: Option<(AccountId, DigestSum)>| {
         let Some((account, sum)) = of else { return };
         if credited.0.get(&account) != Some(&sum) {
             findings.add(Place::Documents, None, account.as_str(), "has credits that are not what was paid in");
@@ -156,11 +157,11 @@ async fn credits_are_what_came_in(connection: &mut AnyConnection, credited: &Cre
         seen.insert(account);
     };
     while let Some(row) = rows.try_next().await? {
-        let account: String = row.try_get("account")?;
+        let account = row.account_id("account")?;
         if of.as_ref().is_none_or(|(last, _)| *last != account) {
             tell(of.replace((account, DigestSum::default())));
         }
-        let request_id: String = row.try_get("request_id")?;
+        let request_id = row.request_id("request_id")?;
         if let Some((_, sum)) = &mut of {
             sum.add(credit_digest(row.try_get("sequence")?, &request_id, row.instant("time")?, row.units("amount")?));
         }
@@ -186,7 +187,7 @@ async fn nothing_was_changed_by_hand(
                LEFT JOIN accounts ON accounts.account = allocations.account \
                LEFT JOIN allocations_by_hand ON allocations_by_hand.account = allocations.account \
                AND allocations_by_hand.number = -allocations.sequence ORDER BY allocations.account";
-    let mut of: Option<(String, DigestSum, String, i64)> = None;
+    let mut of: Option<(AccountId, DigestSum, String, i64)> = None;
     let mut rows = sqlx::query(sql).fetch(&mut *connection);
     while let Some(row) = rows.try_next().await? {
         let allocation = AllocationRow::from_row(&row)?;
@@ -211,7 +212,7 @@ async fn nothing_was_changed_by_hand(
     Ok(())
 }
 
-fn tell(of: Option<(String, DigestSum, String, i64)>, findings: &mut Findings) {
+fn tell(of: Option<(AccountId, DigestSum, String, i64)>, findings: &mut Findings) {
     let Some((account, sum, digest, count)) = of else { return };
     if sum.count != count {
         findings.add(Place::Documents, None, account, format!("has {} allocations, and {count} were written", sum.count));

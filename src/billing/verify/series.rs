@@ -189,7 +189,7 @@ fn differs_from_its_columns(covered: &Covered) -> Result<Option<String>, Billing
         Err(error) => return Ok(Some(format!("cannot be read: {error}"))),
     };
     let pairs = [
-        ("account", document.account, covered.account.clone()),
+        ("account", document.account.into_string(), covered.account.to_string()),
         ("bill", document.bill.to_string(), covered.bill.to_string()),
         ("kind", document.kind.name().to_owned(), covered.kind.clone()),
         ("cause", document.cause.name().to_owned(), covered.cause.clone()),

@@ -15,6 +15,7 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::sending::settings::{AccountSending, MOST_RECIPIENTS, SWITCHES, is_address};
+use domain::ids::AccountId;
 
 #[derive(Template)]
 #[template(path = "account_sending.html")]
@@ -40,7 +41,7 @@ fn key_of(switch: &str) -> &'static str {
 }
 
 /// Shows the form.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>) -> Result<Response, Failure> {
     visitor.require(Permission::SetBillingDetails, &id)?;
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let sending = use_cases.handle(&context, use_cases.account_sending(&context, &id)).await?;
@@ -55,7 +56,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Pa
     form(&visitor, &id, fields, Vec::new())
 }
 
-fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<FieldError>) -> Result<Response, Failure> {
+fn form(visitor: &Visitor, id: &AccountId, fields: Fields, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let page = Page::new(visitor, ORGANIZATIONS, visitor.locale.text("sending-of-organization"));
     let is_ticked = |switch: &str| fields.all("kind").any(|kind| kind == switch);
     let switches = SWITCHES.into_iter().map(|switch| (switch, key_of(switch), is_ticked(switch))).collect();
@@ -63,7 +64,7 @@ fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<FieldError>) -> 
 }
 
 /// Handles the submitted form.
-pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>, fields: Fields) -> Result<Response, Failure> {
     let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     let recipients = reader.lines("recipients", MOST_RECIPIENTS, 200);

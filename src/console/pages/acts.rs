@@ -22,6 +22,7 @@ use access::Permission;
 use billing::DocumentFilter;
 use billing::document::DocumentKind;
 use domain::account::Account;
+use domain::ids::AccountId;
 use domain::outcome::Verdict;
 use domain::time::UnixMillis;
 use ledger::ListedAccount;
@@ -76,7 +77,7 @@ pub async fn show(
     State(console): State<Console>,
     Extension(act): Extension<Act>,
     visitor: Visitor,
-    Path(id): Path<String>,
+    Path(id): Path<AccountId>,
     Query(ActQuery { of }): Query<ActQuery>,
 ) -> Result<Response, Failure> {
     refuse(&visitor, act, &id)?;
@@ -85,7 +86,7 @@ pub async fn show(
 }
 
 /// Who may do it on another organization learns nothing of this one.
-fn refuse(visitor: &Visitor, act: Act, id: &str) -> Result<(), Failure> {
+fn refuse(visitor: &Visitor, act: Act, id: &AccountId) -> Result<(), Failure> {
     match visitor.may_on(act.permission(), id) {
         true => Ok(()),
         false => Err(Error::not_permitted(act.permission()).into()),
@@ -96,7 +97,7 @@ async fn form(
     console: &Console,
     visitor: &Visitor,
     act: Act,
-    id: &str,
+    id: &AccountId,
     fields: Fields,
     wrong: Vec<FieldError>,
     refused: String,
@@ -125,7 +126,7 @@ async fn form(
 }
 
 /// The limit that the account's history suggests; `None` while the billing store does not say.
-pub async fn suggested(console: &Console, visitor: &Visitor, id: &str) -> Option<Suggested> {
+pub async fn suggested(console: &Console, visitor: &Visitor, id: &AccountId) -> Option<Suggested> {
     if !console.has_billing {
         return None;
     }
@@ -174,7 +175,7 @@ pub async fn act(
     State(console): State<Console>,
     Extension(act): Extension<Act>,
     visitor: Visitor,
-    Path(id): Path<String>,
+    Path(id): Path<AccountId>,
     mut fields: Fields,
 ) -> Result<Response, Failure> {
     refuse(&visitor, act, &id)?;
@@ -220,7 +221,7 @@ pub async fn act(
     Ok((status, form(&console, &visitor, act, &id, fields, Vec::new(), refused).await?).into_response())
 }
 
-fn done(id: &str, act: Act) -> Response {
+fn done(id: &AccountId, act: Act) -> Response {
     Redirect::to(&format!("{}?done={}", path_of(id), act.name())).into_response()
 }
 

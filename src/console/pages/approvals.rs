@@ -24,6 +24,7 @@ use billing::approvals::{Approval, ApprovalFilter, Party, State as Standing};
 use domain::account::{Currency, Mode};
 use domain::approval::GuardedAct;
 use domain::command::{Action, LimitChange, TemporaryChange, Until};
+use domain::ids::AccountId;
 use domain::money::DecimalAmount;
 use domain::time::UnixMillis;
 use service::error::{Error, Kind};
@@ -114,7 +115,7 @@ impl PageQuery {
     }
 
     fn filter(&self) -> ApprovalFilter {
-        let account = Some(self.account.trim().to_owned()).filter(|account| !account.is_empty());
+        let account = Some(self.account.trim().to_owned()).filter(|account| !account.is_empty()).map(AccountId::from);
         ApprovalFilter { is_waiting: self.state != "all", account, scope: None }
     }
 
@@ -133,7 +134,7 @@ impl Row {
             number: approval.id.to_string(),
             act: act_key(approval.act),
             amount: amount.map_or_else(|| locale.text("approval-all-due"), |amount| money(locale, amount, approval.currency)),
-            account: approval.account.clone(),
+            account: approval.account.to_string(),
             organization: path_of(&approval.account),
             asked_by: who(locale, &approval.asked),
             asked_at: locale.instant(approval.asked.at),
@@ -253,7 +254,8 @@ fn record(locale: &Locale, approval: Approval) -> Vec<String> {
     let (currency, ends_at) = (approval.currency.code().to_owned(), instant(approval.ends_at));
     let Approval { account, request_id, asked, decided, failure, .. } = approval;
     let (asked_at, decided_at) = (instant(asked.at), instant(decided.at));
-    let said = [number, act, account, currency, amount, state, request_id, asked.name, asked.on_behalf_of, asked_at, asked.reason];
+    let said =
+        [number, act, account.into(), currency, amount, state, request_id.into(), asked.name, asked.on_behalf_of, asked_at, asked.reason];
     said.into_iter().chain([ends_at, decided.name, decided_at, decided.reason, failure]).collect()
 }
 
@@ -303,7 +305,7 @@ async fn page(
     render(&OneApproval {
         page: Page::new(visitor, APPROVALS, locale.text_with("approval-called", &[("value", &id.to_string())])).after(done),
         row: Row::new(locale, &approval),
-        request_id: approval.request_id.clone(),
+        request_id: approval.request_id.to_string(),
         to_do: to_do(locale, &action, approval.currency),
         asked: said(&approval.asked),
         decided: (approval.decided.at.is_some()).then(|| said(&approval.decided)),

@@ -15,6 +15,7 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use billing::audit::list::{AuditCursor, AuditFilter};
 use billing::audit::{AuditRecord, Outcome};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 use jiff::civil::Date;
 
@@ -97,7 +98,7 @@ impl Row {
             who: whom.join(" → "),
             origin: origin.collect::<Vec<_>>().join(" · "),
             action: act.action.clone(),
-            account: act.account.clone(),
+            account: act.account.to_string(),
             organization: if act.account.is_empty() { String::new() } else { path_of(&act.account) },
             outcome: outcome_key(act.outcome),
             colour: match act.outcome {
@@ -118,7 +119,7 @@ impl PageQuery {
         let clock = console.use_cases.clock();
         let day = |text: &str| text.parse::<Date>().ok();
         AuditFilter {
-            account: said(&self.account),
+            account: said(&self.account).map(AccountId::from),
             actor: said(&self.actor),
             action: said(&self.action),
             outcome: Outcome::ALL.into_iter().find(|outcome| outcome.name() == self.outcome),
@@ -199,9 +200,9 @@ fn record(locale: &Locale, found: AuditRecord) -> Vec<String> {
         act.actor,
         act.on_behalf_of,
         act.action,
-        act.account,
+        act.account.into(),
         act.outcome.name().to_owned(),
-        act.request_id,
+        act.request_id.into(),
         act.origin.protocol,
         act.origin.address,
         json(act.content),

@@ -189,7 +189,7 @@ impl Row {
                 state: "bank-booked",
                 colour: "good",
                 organization: path_of_shown(&found.account),
-                target: found.account,
+                target: found.account.into(),
                 remark: locale.instant(found.at),
                 can_book: false,
                 ..row
@@ -198,7 +198,7 @@ impl Row {
                 state: "bank-begun",
                 colour: "warn",
                 can_book: !found.account.is_empty(),
-                target: if found.invoice.is_empty() { found.account } else { found.invoice },
+                target: if found.invoice.is_empty() { found.account.into() } else { found.invoice },
                 remark: locale.text("bank-begun-text"),
                 ..row
             },
@@ -211,7 +211,7 @@ impl Row {
             Proposal::Invoice(Matched { invoice, is_exact }) => {
                 let OpenInvoice { number, account, customer, open, decimals, minor_digits, .. } = invoice;
                 let open = locale.units(open, decimals, minor_digits);
-                let whom = if customer.is_empty() { &account } else { &customer };
+                let whom = if customer.is_empty() { account.as_str() } else { customer.as_str() };
                 let remark = locale.text_with("bank-open", &[("customer", whom), ("value", &open)]);
                 let (state, colour) = if is_exact { ("bank-matched", "good") } else { ("bank-differs", "warn") };
                 Self { state, colour, remark, target: number, is_ticked: is_exact, ..row }
@@ -225,11 +225,25 @@ impl Row {
             Booked::Done => Self { state: "bank-booked-now", colour: "good", ..row },
             Booked::Before(found) => {
                 let organization = path_of_shown(&found.account);
-                Self { state: "bank-booked", colour: "", remark: locale.instant(found.at), target: found.account, organization, ..row }
+                Self {
+                    state: "bank-booked",
+                    colour: "",
+                    remark: locale.instant(found.at),
+                    target: found.account.into(),
+                    organization,
+                    ..row
+                }
             }
             Booked::Begun(found) => {
                 let organization = path_of_shown(&found.account);
-                Self { state: "bank-begun", colour: "warn", remark: locale.instant(found.at), target: found.account, organization, ..row }
+                Self {
+                    state: "bank-begun",
+                    colour: "warn",
+                    remark: locale.instant(found.at),
+                    target: found.account.into(),
+                    organization,
+                    ..row
+                }
             }
             Booked::Refused(error) => Self { state: "bank-refused", colour: "bad", remark: locale.refusal(&error), ..row },
         }

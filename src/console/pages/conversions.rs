@@ -81,7 +81,7 @@ struct Row {
 impl Row {
     fn new(locale: &Locale, converted: &ConvertedAccount) -> Self {
         let mut row = Self {
-            id: converted.id.clone(),
+            id: converted.id.to_string(),
             href: path_of(&converted.id),
             state: key_of(&converted.conversion),
             colour: "",
@@ -204,7 +204,7 @@ fn chosen(fields: &Fields, reader: &mut FieldReader) -> Chosen {
             reader.refuse("list", "wrong-batch-list");
             break;
         }
-        list.push((id.to_owned(), amount.map(|amount| Limit { amount, currency: None })));
+        list.push((id.into(), amount.map(|amount| Limit { amount, currency: None })));
     }
     Chosen::List(list)
 }
@@ -283,7 +283,7 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id)
             }
             Conversion::Refused(error) => (String::new(), String::new(), String::new(), error.reason, visitor.locale.refusal(error)),
         };
-        vec![one.id.clone(), outcome, dry, currency, before, after, reason.to_owned(), text]
+        vec![one.id.to_string(), outcome, dry, currency, before, after, reason.to_owned(), text]
     });
     Ok(csv_file("conversion.csv", &header, rows.collect::<Vec<_>>().into_iter()))
 }

@@ -21,6 +21,7 @@ use billing::MonthBill;
 use billing::sending::mail_queries::DocumentSending;
 use domain::account::Mode;
 use domain::command::{Action, Command, LimitChange, Metadata};
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::outcome::Verdict;
 use ledger::ListedAccount;
@@ -78,21 +79,21 @@ fn other(mode: Mode) -> (Mode, &'static str, &'static str) {
     }
 }
 
-fn command(id: &str, request: FormRequest, mode: Mode, limit: LimitChange, allow_unusable: bool, reason: String) -> Command {
+fn command(id: &AccountId, request: FormRequest, mode: Mode, limit: LimitChange, allow_unusable: bool, reason: String) -> Command {
     let action = Action::Convert { mode, limit, allow_unusable };
     let metadata = Metadata { reason, ..Metadata::default() };
     let FormRequest { id: request_id, first_sent_at } = request;
-    Command { account: id.to_owned(), request_id, first_sent_at, currency: None, action, metadata }
+    Command { account: id.to_owned(), request_id: request_id.into(), first_sent_at, currency: None, action, metadata }
 }
 
 /// Shows what a conversion would change.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>) -> Result<Response, Failure> {
     let listed = account(&console, &visitor, &id).await?;
     let fields = Fields::default().with("request", console.new_request());
     before(&console, &visitor, listed, fields, Vec::new(), String::new(), StatusCode::OK).await
 }
 
-async fn account(console: &Console, visitor: &Visitor, id: &str) -> Result<ListedAccount, Failure> {
+async fn account(console: &Console, visitor: &Visitor, id: &AccountId) -> Result<ListedAccount, Failure> {
     if !visitor.may_on(Permission::Convert, id) {
         return Err(Error::not_permitted(Permission::Convert).into());
     }
@@ -172,7 +173,7 @@ fn wanted_limit(fields: &Fields, visitor: &Visitor) -> LimitChange {
 }
 
 /// What the conversion would lead to; and whether it needs a limit, or that the account may be left without usable credit.
-async fn preview(console: &Console, visitor: &Visitor, id: &str, mode: Mode, limit: LimitChange) -> (Result<Advised, Error>, bool) {
+async fn preview(console: &Console, visitor: &Visitor, id: &AccountId, mode: Mode, limit: LimitChange) -> (Result<Advised, Error>, bool) {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let preview = async |allow_unusable| {
         let request = FormRequest { id: "preview".to_owned(), first_sent_at: None };
@@ -186,7 +187,12 @@ async fn preview(console: &Console, visitor: &Visitor, id: &str, mode: Mode, lim
 }
 
 /// Converts, and shows the result.
-pub async fn submit(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+pub async fn submit(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path(id): Path<AccountId>,
+    fields: Fields,
+) -> Result<Response, Failure> {
     let listed = account(&console, &visitor, &id).await?;
     let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.optional_text("reason"));

@@ -18,6 +18,7 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use domain::command::{Action, Command, Metadata, Reversal};
+use domain::ids::RequestId;
 use domain::money::DecimalAmount;
 use ledger::IdempotencyKey;
 use service::credits::{BilledCharge, BilledCharges, MOST_CHARGES};
@@ -84,7 +85,7 @@ fn page(
     found: &BilledCharges,
     fields: Fields,
     wrong: Vec<FieldError>,
-    became: &[(String, CreditOutcome)],
+    became: &[(RequestId, CreditOutcome)],
 ) -> Result<Response, Failure> {
     let (locale, document) = (&visitor.locale, &found.invoice.document);
     let is_done = !became.is_empty();
@@ -107,7 +108,7 @@ fn page(
 }
 
 impl Row {
-    fn of(locale: &Locale, found: &BilledCharges, charge: &BilledCharge, fields: &Fields, became: &[(String, CreditOutcome)]) -> Self {
+    fn of(locale: &Locale, found: &BilledCharges, charge: &BilledCharge, fields: &Fields, became: &[(RequestId, CreditOutcome)]) -> Self {
         let document = &found.invoice.document;
         let money = |units| locale.units(units, document.decimals, document.minor_digits);
         let (state, refused) = match became.iter().find(|(id, _)| is_of(charge, id)) {
@@ -125,7 +126,7 @@ impl Row {
             is_ticked: fields.all("charge").any(|id| is_of(charge, id)),
             became: state,
             refused,
-            id: charge.id.clone(),
+            id: charge.id.to_string(),
         }
     }
 }
@@ -149,11 +150,11 @@ pub async fn credit(
     let found = charges(&console, &visitor, &name).await?;
     let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.text("reason"));
-    let chosen: BTreeSet<String> = fields.all("charge").map(str::to_owned).collect();
+    let chosen: BTreeSet<RequestId> = fields.all("charge").map(RequestId::from).collect();
     if chosen.is_empty() {
         reader.refuse("charge", "wrong-none-chosen");
     }
-    let mut wanted: Vec<(String, Option<DecimalAmount>)> = Vec::new();
+    let mut wanted: Vec<(RequestId, Option<DecimalAmount>)> = Vec::new();
     for id in chosen {
         if !found.charges.iter().any(|charge| is_of(charge, &id)) {
             reader.refuse("charge", "wrong-id");
@@ -198,10 +199,10 @@ fn refused(locale: &Locale, error: &Error) -> String {
 }
 
 /// The request id of one charge's refund: another one for each charge of a form.
-fn request_of(form: &str, charge: &str) -> String {
-    let IdempotencyKey(digest) = IdempotencyKey::of(form, charge);
+fn request_of(form: &str, charge: &RequestId) -> RequestId {
+    let IdempotencyKey(digest) = IdempotencyKey::within(form, charge);
     let digest: String = digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect();
-    format!("credit:{digest}")
+    format!("credit:{digest}").into()
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use billing::document::LANGUAGES;
 use billing::document::Party;
+use domain::ids::AccountId;
 
 /// How many lines an address may have, and how many characters a line.
 const MOST_LINES: usize = 8;
@@ -29,7 +30,7 @@ struct Details {
 }
 
 /// Shows the form.
-pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
+pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let customer = use_cases.handle(&context, use_cases.customer(&context, &id)).await?;
     let fields = Fields::default()
@@ -42,13 +43,13 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Path(id): Pa
     form(&visitor, &id, fields, Vec::new())
 }
 
-fn form(visitor: &Visitor, id: &str, fields: Fields, wrong: Vec<FieldError>) -> Result<Response, Failure> {
+fn form(visitor: &Visitor, id: &AccountId, fields: Fields, wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let page = Page::new(visitor, ORGANIZATIONS, visitor.locale.text("billing-details"));
     render(&Details { page, href: path_of(id), fields, wrong })
 }
 
 /// Handles the submitted form. Sent twice, it shows the same again.
-pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>, fields: Fields) -> Result<Response, Failure> {
     let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     let customer = Party {

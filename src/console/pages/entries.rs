@@ -4,6 +4,7 @@ use askama::Template;
 use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use domain::entry::{Entry, EntryKind};
+use domain::ids::AccountId;
 use domain::money::Units;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -129,7 +130,7 @@ fn row(locale: &Locale, unit: Unit, entry: Entry) -> Row {
         is_negative: net < Units::ZERO,
         balance: locale.amount(unit, entry.balance),
         actor: metadata.actor.clone(),
-        charge: if entry.kind().is_charge() { entry.request_id } else { String::new() },
+        charge: if entry.kind().is_charge() { entry.request_id.into() } else { String::new() },
     }
 }
 
@@ -137,7 +138,7 @@ fn row(locale: &Locale, unit: Unit, entry: Entry) -> Row {
 pub async fn show(
     State(console): State<Console>,
     visitor: Visitor,
-    Path(id): Path<String>,
+    Path(id): Path<AccountId>,
     Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Failure> {
     let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
@@ -168,7 +169,7 @@ pub async fn show(
 pub async fn download(
     State(console): State<Console>,
     visitor: Visitor,
-    Path(id): Path<String>,
+    Path(id): Path<AccountId>,
     Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Failure> {
     let header =
@@ -194,7 +195,7 @@ fn record(locale: &Locale, unit: Unit, entry: Entry) -> Vec<String> {
     vec![
         at,
         kind,
-        entry.request_id,
+        entry.request_id.into(),
         metadata.item,
         metadata.description,
         net,

@@ -130,7 +130,7 @@ async fn page(console: &Console, visitor: &Visitor, stored: &StoredDocument, don
         href: path_of_document(stored.id),
         kind: kind_key(document.kind),
         standing,
-        account: document.account.clone(),
+        account: document.account.to_string(),
         customer: document.customer.name.clone(),
         organization: path_of(&document.account),
         particulars,

@@ -29,6 +29,7 @@ use billing::review::{Approved, DraftFilter};
 use billing::sending::documents::SendingFilter;
 use billing::sending::mail_queries::DocumentSending;
 use billing::{DocumentFilter, DocumentPage, DocumentState, StoredDocument, id_of, name_of};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 
 /// How many rows a page has, and how many can be chosen.
@@ -220,7 +221,7 @@ pub fn title_of(locale: &Locale, stored: &StoredDocument) -> String {
 #[must_use]
 pub fn change_of(console: &Console, visitor: &Visitor, request: FormRequest, reason: String) -> Change {
     Change {
-        request_id: request.id,
+        request_id: request.id.into(),
         actor: visitor.principal.name.clone(),
         on_behalf_of: String::new(),
         reason,
@@ -234,7 +235,7 @@ pub fn change_of(console: &Console, visitor: &Visitor, request: FormRequest, rea
 impl PageQuery {
     fn filter(&self, console: &Console) -> DocumentFilter {
         let mut filter = DocumentFilter {
-            account: Some(self.account.clone()).filter(|account| !account.is_empty()),
+            account: Some(self.account.as_str()).filter(|account| !account.is_empty()).map(AccountId::from),
             kind: DocumentKind::ALL.into_iter().find(|kind| kind.name() == self.kind),
             cut: self.span(console),
             sending: SendingFilter::of_name(&self.sending),
@@ -342,20 +343,20 @@ async fn find(
 }
 
 /// What the organizations are called whose documents do not say it yet.
-async fn names(console: &Console, visitor: &Visitor, documents: &[StoredDocument]) -> Result<HashMap<String, String>, Failure> {
+async fn names(console: &Console, visitor: &Visitor, documents: &[StoredDocument]) -> Result<HashMap<AccountId, String>, Failure> {
     let context = visitor.context();
     Ok(console.use_cases.handle(&context, console.use_cases.names_of_accounts(&context, documents)).await?)
 }
 
 /// The recipient of a document: as it says itself, or, before it is issued, the name of the organization.
-fn customer_of(stored: &StoredDocument, names: &HashMap<String, String>) -> String {
+fn customer_of(stored: &StoredDocument, names: &HashMap<AccountId, String>) -> String {
     let document = &stored.document;
     let known = [&document.customer.name].into_iter().chain(names.get(&document.account)).find(|name| !name.is_empty());
-    known.unwrap_or(&document.account).clone()
+    known.map_or(document.account.as_str(), String::as_str).to_owned()
 }
 
 impl Row {
-    fn new(locale: &Locale, stored: &StoredDocument, names: &HashMap<String, String>, now: UnixMillis) -> Self {
+    fn new(locale: &Locale, stored: &StoredDocument, names: &HashMap<AccountId, String>, now: UnixMillis) -> Self {
         let document = &stored.document;
         let amount = |units| locale.units(units, document.decimals, document.minor_digits);
         let standing = Standing::of(stored, now);

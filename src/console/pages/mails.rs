@@ -22,6 +22,7 @@ use access::Permission;
 use billing::sending::by_hand::Decision;
 use billing::sending::mail_queries::{MailCursor, MailFilter};
 use billing::sending::{Mail, MailKind, MailState};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 use service::sending::MailQuery;
 
@@ -135,7 +136,7 @@ impl Row {
                 MailKind::LowCredit => "mail-low-credit",
             },
             number: mail.number.clone(),
-            account: mail.account.clone(),
+            account: mail.account.to_string(),
             organization: path_of(&mail.account),
             recipient: mail.recipient.clone(),
             state: state_key(mail.state),
@@ -162,7 +163,7 @@ impl PageQuery {
     fn query(&self) -> MailQuery {
         let account = Some(self.account.trim().to_owned()).filter(|account| !account.is_empty());
         let state = MailState::of_name(&self.state);
-        MailQuery { filter: MailFilter { account, state, ..MailFilter::default() }, number: String::new() }
+        MailQuery { filter: MailFilter { account: account.map(AccountId::from), state, ..MailFilter::default() }, number: String::new() }
     }
 
     fn after(&self) -> Option<MailCursor> {
@@ -228,7 +229,7 @@ fn record(locale: &Locale, mail: Mail) -> Vec<String> {
     let instant = |at: UnixMillis| if at.is_some() { locale.machine(at) } else { String::new() };
     let (created, changed, sent) = (instant(mail.created_at), instant(mail.changed_at), instant(mail.sent_at));
     let (kind, state, attempts) = (mail.kind.name().to_owned(), mail.state.name().to_owned(), mail.attempts.to_string());
-    vec![mail.id, kind, mail.number, mail.account, mail.recipient, state, attempts, created, changed, sent, mail.detail]
+    vec![mail.id, kind, mail.number, mail.account.into(), mail.recipient, state, attempts, created, changed, sent, mail.detail]
 }
 
 /// Shows a mail.

@@ -18,6 +18,7 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use access::Permission;
 use billing::notes::{Note, NoteCursor};
+use domain::ids::AccountId;
 use domain::time::UnixMillis;
 use service::error::Error;
 use service::notes::LONGEST_NOTE;
@@ -82,7 +83,7 @@ pub fn rows(console: &Console, locale: &Locale, notes: Vec<Note>) -> Vec<Row> {
 pub async fn show(
     State(console): State<Console>,
     visitor: Visitor,
-    Path(id): Path<String>,
+    Path(id): Path<AccountId>,
     Query(wanted): Query<PageQuery>,
 ) -> Result<Response, Failure> {
     let fields = Fields::default().with("request", console.new_request());
@@ -92,7 +93,7 @@ pub async fn show(
 async fn page(
     console: &Console,
     visitor: &Visitor,
-    id: &str,
+    id: &AccountId,
     wanted: &PageQuery,
     fields: Fields,
     wrong: Vec<FieldError>,
@@ -121,7 +122,7 @@ async fn page(
 }
 
 /// Adds one.
-pub async fn add(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+pub async fn add(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>, fields: Fields) -> Result<Response, Failure> {
     let mut reader = FieldReader::new(&fields, &visitor.locale);
     let request = reader.request();
     // Browsers end lines in two characters.
@@ -142,7 +143,12 @@ pub async fn add(State(console): State<Console>, visitor: Visitor, Path(id): Pat
 }
 
 /// Removes one.
-pub async fn remove(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+pub async fn remove(
+    State(console): State<Console>,
+    visitor: Visitor,
+    Path(id): Path<AccountId>,
+    fields: Fields,
+) -> Result<Response, Failure> {
     let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, note) = (reader.request(), reader.id("note"));
     if let Err(wrong) = reader.finish() {
@@ -156,7 +162,7 @@ pub async fn remove(State(console): State<Console>, visitor: Visitor, Path(id): 
 }
 
 /// Sends them as CSV.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>) -> Result<Response, Failure> {
     csv_list(&console, &visitor, "notes.csv", &["added_at", "actor", "on_behalf_of", "text", "id"], move |console, visitor, after| {
         let id = id.clone();
         async move {

@@ -25,6 +25,7 @@ use billing::payments::PaymentFilter;
 use billing::sending::mail_queries::MailFilter;
 use billing::{DocumentFilter, DocumentState};
 use domain::account::{Mode, Status};
+use domain::ids::AccountId;
 use domain::money::Units;
 use ledger::{EntryFilter, ListedAccount};
 use service::credit::Unit;
@@ -104,7 +105,7 @@ struct Payment {
 pub async fn show(
     State(console): State<Console>,
     visitor: Visitor,
-    Path(id): Path<String>,
+    Path(id): Path<AccountId>,
     Query(Done { done }): Query<Done>,
 ) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
@@ -121,7 +122,7 @@ pub async fn show(
         amount: locale.money(unit, one.amount),
         report_by: locale.instant(one.report_by),
         expires_at: locale.instant(one.expires_at),
-        id: one.request_id,
+        id: one.request_id.into(),
     });
     let is_convertible = listed.account.status != Status::Closed && visitor.may_on(Permission::Convert, &id);
     let convert = match listed.account.mode {
@@ -151,17 +152,17 @@ pub async fn show(
         notes: if console.has_billing { noted(&console, &visitor, &id).await } else { None },
         may_set_details: visitor.may_on(Permission::SetBillingDetails, &id),
         may_read_tax: visitor.may_on(Permission::ReadSettings, &id),
-        id,
+        id: id.into(),
     })
 }
 
 /// How its credit went. While the billing store is away, the rest of the page is shown anyway.
-async fn chart(console: &Console, visitor: &Visitor, id: &str) -> Option<Chart> {
+async fn chart(console: &Console, visitor: &Visitor, id: &AccountId) -> Option<Chart> {
     let history = console.use_cases.credit_history(&visitor.context(), id).await.ok()?;
     Chart::new(&visitor.locale, &history)
 }
 
-async fn noted(console: &Console, visitor: &Visitor, id: &str) -> Option<Vec<NoteRow>> {
+async fn noted(console: &Console, visitor: &Visitor, id: &AccountId) -> Option<Vec<NoteRow>> {
     if !visitor.may_on(Permission::ReadNotes, id) {
         return None;
     }
@@ -169,13 +170,13 @@ async fn noted(console: &Console, visitor: &Visitor, id: &str) -> Option<Vec<Not
     Some(notes::rows(console, &visitor.locale, found))
 }
 
-async fn mails(console: &Console, visitor: &Visitor, id: &str) -> Vec<MailRow> {
+async fn mails(console: &Console, visitor: &Visitor, id: &AccountId) -> Vec<MailRow> {
     let filter = MailFilter { account: Some(id.to_owned()), ..MailFilter::default() };
     few(console, visitor, MailQuery { filter, number: String::new() }, FEW).await
 }
 
 /// What of the account's own settings of mail differs from what is usual, in words.
-async fn sending(console: &Console, visitor: &Visitor, id: &str) -> String {
+async fn sending(console: &Console, visitor: &Visitor, id: &AccountId) -> String {
     match console.use_cases.account_sending(&visitor.context(), id).await {
         Ok(sending) if sending.is_off => visitor.locale.text("sent-to-nobody"),
         Ok(sending) if !sending.recipients.is_empty() => visitor.locale.text_with("sent-to", &[("value", &sending.recipients.join(", "))]),
@@ -226,7 +227,7 @@ async fn papers(console: &Console, visitor: &Visitor, listed: &ListedAccount) ->
             amount: locale.money(unit, payment.amount),
             unallocated: if left > Units::ZERO { locale.money(unit, left) } else { String::new() },
             kind: if payment.kind == domain::entry::EntryKind::ToppedUp { "top-up" } else { "payment" },
-            id: payment.request_id,
+            id: payment.request_id.into(),
         }
     });
     Some(Papers { documents: documents.collect(), payments: payments.collect() })

@@ -151,7 +151,7 @@ impl PageQuery {
             OrderBy::Name => Key::Name(self.key.clone()),
             _ => Key::Amount(self.key.parse().ok()?),
         };
-        Some(Cursor { way, after: Place { key, account: self.after.clone() } })
+        Some(Cursor { way, after: Place { key, account: self.after.as_str().into() } })
     }
 
     fn behind(&self, cursor: &Cursor) -> Self {
@@ -164,7 +164,7 @@ impl PageQuery {
             Key::Name(name) => name.clone(),
             Key::Amount(amount) => amount.to_string(),
         };
-        Self { way: way.to_owned(), key, after: cursor.after.account.clone(), ..self.clone() }
+        Self { way: way.to_owned(), key, after: cursor.after.account.to_string(), ..self.clone() }
     }
 
     fn at_start(&self) -> Self {
@@ -271,7 +271,7 @@ impl Row {
         let amount = |units| locale.amount(credit.unit, units);
         Self {
             href: path_of(&listed.id),
-            id: listed.id,
+            id: listed.id.into(),
             name: listed.profile.name,
             mode: mode_key(credit.mode),
             status: status_key(credit.status),
@@ -314,7 +314,7 @@ fn record(locale: &Locale, listed: ListedAccount) -> Vec<String> {
     let (mode, status) = (mode_key(credit.mode).to_owned(), status_key(credit.status).to_owned());
     let (currency, balance, limit) = (credit.unit.currency.code().to_owned(), amount(credit.balance), amount(credit.limit));
     let (usable, unbilled, due) = (amount(credit.usable), amount(credit.unbilled), amount(credit.amount_due));
-    vec![listed.id, listed.profile.name, mode, status, currency, balance, limit, ends, usable, unbilled, due]
+    vec![listed.id.into(), listed.profile.name, mode, status, currency, balance, limit, ends, usable, unbilled, due]
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::payment_act::{PaymentAct, path_of_payment};
 use crate::visitor::Visitor;
 use billing::{Act, ByHand};
 use domain::command::{Action, Command, Metadata, Reversal};
+use domain::ids::{AccountId, RequestId};
 use domain::money::DecimalAmount;
 use service::error::Error;
 use service::payments::AllocateByHand;
@@ -49,7 +50,7 @@ pub async fn show(
     State(console): State<Console>,
     Extension(act): Extension<PaymentAct>,
     visitor: Visitor,
-    Path((account, id)): Path<(String, String)>,
+    Path((account, id)): Path<(AccountId, RequestId)>,
     Query(PaymentActQuery { invoice }): Query<PaymentActQuery>,
 ) -> Result<Response, Failure> {
     let fields = Fields::default().with("request", console.new_request()).with("invoice", invoice);
@@ -60,7 +61,7 @@ async fn form(
     console: &Console,
     visitor: &Visitor,
     act: PaymentAct,
-    (account, id): (&str, &str),
+    (account, id): (&AccountId, &RequestId),
     fields: Fields,
     wrong: Vec<FieldError>,
     refused: String,
@@ -70,10 +71,10 @@ async fn form(
     let payment = console.use_cases.handle(&context, console.use_cases.payment(&context, account, id)).await?.payment;
     let amount = |units| locale.units(units, payment.decimals, payment.minor_digits);
     render(&ActPage {
-        page: Page::new(visitor, PAYMENTS, locale.text_with(&format!("{}-payment", act.name()), &[("value", id)])),
+        page: Page::new(visitor, PAYMENTS, locale.text_with(&format!("{}-payment", act.name()), &[("value", id.as_str())])),
         act,
         href: path_of_payment(account, id),
-        payment: id.to_owned(),
+        payment: id.to_string(),
         facts: vec![
             ("paid-in", amount(payment.amount)),
             ("pays-of-invoices", amount(payment.allocated)),
@@ -92,7 +93,7 @@ pub async fn act(
     State(console): State<Console>,
     Extension(act): Extension<PaymentAct>,
     visitor: Visitor,
-    Path((account, id)): Path<(String, String)>,
+    Path((account, id)): Path<(AccountId, RequestId)>,
     fields: Fields,
 ) -> Result<Response, Failure> {
     let mut reader = FieldReader::new(&fields, &visitor.locale);
@@ -119,7 +120,7 @@ async fn done(
     console: &Console,
     visitor: &Visitor,
     act: PaymentAct,
-    (account, id): (&str, &str),
+    (account, id): (&AccountId, &RequestId),
     (request, reason, amount, invoice): (FormRequest, String, Option<DecimalAmount>, String),
 ) -> Result<(), Error> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
@@ -129,17 +130,18 @@ async fn done(
         PaymentAct::TakeOff => Act::TakeOff,
         PaymentAct::SetFree => Act::SetFree,
         PaymentAct::Reverse => {
-            let action = Action::ReversePayment(Reversal::of(id.to_owned(), amount));
+            let action = Action::ReversePayment(Reversal::of(id.clone(), amount));
             let metadata = Metadata { reason, ..Metadata::default() };
-            let command = Command { account: account.to_owned(), request_id, first_sent_at, currency: None, action, metadata };
+            let command =
+                Command { account: account.clone(), request_id: request_id.into(), first_sent_at, currency: None, action, metadata };
             return use_cases.handle(&context, use_cases.decide(&context, command)).await.map(|_| ());
         }
     };
     let by_hand = ByHand {
-        account: account.to_owned(),
-        request_id,
+        account: account.clone(),
+        request_id: request_id.into(),
         act: by_hand,
-        credit: id.to_owned(),
+        credit: id.clone(),
         invoice,
         amount: None,
         actor: visitor.principal.name.clone(),

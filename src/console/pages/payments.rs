@@ -21,6 +21,7 @@ use crate::visitor::Visitor;
 use access::Permission;
 use billing::payments::{Payment, PaymentCursor, PaymentFilter, PaymentInFull};
 use domain::entry::EntryKind;
+use domain::ids::{AccountId, RequestId};
 use domain::money::{Units, format_units};
 use domain::time::UnixMillis;
 use service::papers::{Form, Paper};
@@ -107,7 +108,7 @@ impl PageQuery {
         let next = first.and_then(|first| first.last_of_month().tomorrow().ok());
         let start = |day: Option<Date>| day.and_then(|day| clock.start_of_day(day));
         PaymentFilter {
-            account: said(&self.account),
+            account: said(&self.account).map(AccountId::from),
             received_from: start(first),
             received_to: start(next),
             method: said(&self.method),
@@ -172,9 +173,9 @@ impl Row {
         let unless_zero = |units: Units| if units.is_zero() { String::new() } else { amount(units) };
         Self {
             href: path_of_payment(&of.account, &of.request_id),
-            account: of.account.clone(),
+            account: of.account.to_string(),
             organization: path_of(&of.account),
-            id: of.request_id.clone(),
+            id: of.request_id.to_string(),
             received: locale.day(of.received_at),
             kind: kind_key(of.kind),
             method: of.details.method.clone(),
@@ -190,7 +191,7 @@ impl Row {
 pub async fn one(
     State(console): State<Console>,
     visitor: Visitor,
-    Path((account, id)): Path<(String, String)>,
+    Path((account, id)): Path<(AccountId, RequestId)>,
     Query(Done { done }): Query<Done>,
 ) -> Result<Response, Failure> {
     let (context, locale) = (visitor.context(), &visitor.locale);
@@ -235,7 +236,7 @@ pub async fn one(
 pub async fn receipt(
     State(console): State<Console>,
     visitor: Visitor,
-    Path((account, id, form)): Path<(String, String, String)>,
+    Path((account, id, form)): Path<(AccountId, RequestId, String)>,
 ) -> Result<Response, Failure> {
     let form = match form.as_str() {
         "html" => Form::Html,
@@ -282,6 +283,6 @@ fn record(locale: &Locale, of: Payment) -> Vec<String> {
     let (received, recorded) = (locale.machine(of.received_at), locale.machine(of.accepted_at));
     let (paid, allocated, reversed, rest) = (amount(of.amount), amount(of.allocated), amount(of.reversed), amount(of.unallocated()));
     let details = of.details;
-    let named = [of.account, of.request_id, kind.to_owned(), received, recorded, of.currency];
+    let named = [of.account.into(), of.request_id.into(), kind.to_owned(), received, recorded, of.currency];
     named.into_iter().chain([paid, allocated, reversed, rest, details.method, details.reference, details.remark]).collect()
 }

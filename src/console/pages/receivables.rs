@@ -159,8 +159,8 @@ impl Row {
         let query = serde_urlencoded::to_string([("state", "open"), ("account", of.account.as_str())]).unwrap_or_default();
         let reopened = of.reopened.iter().filter(|one| !one.invoice.is_empty()).map(|one| one.invoice.as_str());
         Self {
-            id: of.account.clone(),
-            name: if of.name.is_empty() { of.account.clone() } else { of.name.clone() },
+            id: of.account.to_string(),
+            name: if of.name.is_empty() { of.account.to_string() } else { of.name.clone() },
             href: path_of(&of.account),
             invoices: format!("/invoices?{query}"),
             currency: of.currency.clone(),
@@ -201,7 +201,7 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
 
 fn record(of: &AccountReceivables) -> Vec<String> {
     let amounts = columns(of).map(|units| format_units(units, of.decimals, of.minor_digits));
-    [of.account.clone(), of.name.clone(), of.currency.clone()].into_iter().chain(amounts).collect()
+    [of.account.to_string(), of.name.clone(), of.currency.clone()].into_iter().chain(amounts).collect()
 }
 
 #[cfg(test)]
@@ -213,7 +213,17 @@ mod tests {
     fn owing(account: &str, currency: &str, decimals: u8, buckets: [Units; 5], unallocated: Units) -> AccountReceivables {
         let (account, currency, reopened) = (account.to_owned(), currency.to_owned(), Vec::new());
         let name = account.clone();
-        AccountReceivables { account, name, currency, decimals, minor_digits: 2, buckets, not_invoiced: Units::ZERO, unallocated, reopened }
+        AccountReceivables {
+            account: account.into(),
+            name,
+            currency,
+            decimals,
+            minor_digits: 2,
+            buckets,
+            not_invoiced: Units::ZERO,
+            unallocated,
+            reopened,
+        }
     }
 
     #[test]

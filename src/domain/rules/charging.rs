@@ -4,6 +4,7 @@ use super::{Decided, MAX_OPEN_RESERVATIONS, ReservationChange, ReservationEnd, T
 use crate::account::{Mode, Reservation, Status};
 use crate::command::{Debit, ExcessPolicy, Kind, RemainderPolicy, Reserve};
 use crate::entry::{ChargedFrom, EntryData, EntryKind};
+use crate::ids::RequestId;
 use crate::money::{Units, round_half_up};
 use crate::outcome::{Charged, Grant, Refusal, ReserveVerdict, Verdict};
 use crate::time::{Millis, UnixMillis};
@@ -56,7 +57,7 @@ pub(super) fn authorize(mut transition: Transition<'_>, reserve: &Reserve) -> Re
     Ok(transition.accept(decision).with(|writes| writes.reservation = ReservationChange::Put(made)))
 }
 
-fn reservation(transition: &Transition<'_>, request_id: String, grant: &Grant) -> Reservation {
+fn reservation(transition: &Transition<'_>, request_id: RequestId, grant: &Grant) -> Reservation {
     Reservation {
         account: transition.command.account.clone(),
         request_id,

@@ -7,6 +7,7 @@
 use super::{Decided, IdempotencyRecord, Transition, Writes};
 use crate::command::{Action, Command, Kind, OriginalEntry, Reversal};
 use crate::entry::{EntryData, EntryKind, GivenBack, RefundedTo};
+use crate::ids::AccountId;
 use crate::money::{Units, round_half_up};
 use crate::outcome::{Refusal, Verdict};
 use crate::time::UnixMillis;
@@ -17,7 +18,7 @@ pub enum RefundKey {
     /// A charge, a payment or a write-off: the partition's sequence of its entry.
     Original(u64),
     /// A bill that was cut: its account, its number.
-    Bill(String, u32),
+    Bill(AccountId, u32),
 }
 
 /// What was given back.

@@ -31,8 +31,8 @@ pub fn approval(found: &Approval) -> Result<v1::Approval, Error> {
     };
     Ok(v1::Approval {
         approval_id: found.id.to_string(),
-        account_id: found.account.clone(),
-        request_id: found.request_id.clone(),
+        account_id: found.account.to_string(),
+        request_id: found.request_id.to_string(),
         act: act(found.act).into(),
         amount: found.amount.map(|amount| money(amount, found.currency)),
         to_do: Some(to_do(&found.action()?)),

@@ -10,6 +10,7 @@ use tonic::Status;
 use super::super::call::read as taken;
 use crate::domain::account::Currency;
 use crate::domain::command::Metadata;
+use crate::domain::ids::AccountId;
 use crate::grpc::v1::batch_convert_request::{Accounts, Limit as AskedLimit};
 use crate::grpc::v1::batch_convert_response::Outcome;
 use crate::grpc::wire::charging::needed_mode;
@@ -60,7 +61,7 @@ fn written(converted: ConvertedAccount, query: &str) -> v1::BatchConvertResponse
     };
     let place = cursor.after.map(|place| format!("{}\0{}", place.account, place.folded_name)).unwrap_or_default();
     v1::BatchConvertResponse {
-        account_id: id,
+        account_id: id.into(),
         outcome: Some(outcome),
         resume_token: page_token::encode(&["batch", query], &(cursor.done, place)),
         done: i64::try_from(cursor.done).unwrap_or(i64::MAX),
@@ -77,11 +78,11 @@ fn query_of(request: &v1::BatchConvertRequest) -> String {
 /// A place in the order of names, as a token holds it: the account's id, which has no zero byte, and its folded name.
 fn name_place(text: &str) -> Option<NamePlace> {
     let (account, folded_name) = text.split_once('\0')?;
-    Some(NamePlace { folded_name: folded_name.to_owned(), account: account.to_owned() })
+    Some(NamePlace { folded_name: folded_name.to_owned(), account: account.into() })
 }
 
 fn read(reader: &mut FieldReader, request: v1::BatchConvertRequest) -> (Plan, Selection) {
-    let batch_id = reader.request_id("batch_id", request.batch_id);
+    let batch_id = reader.identifier("batch_id", request.batch_id);
     if batch_id.len() > 100 {
         reader.refuse("batch_id", "must be at most 100 characters");
     }
@@ -150,7 +151,7 @@ fn wanted(reader: &mut FieldReader, field: &str, money: v1::Money) -> Option<Lim
     }
 }
 
-fn read_list(reader: &mut FieldReader, accounts: Vec<v1::BatchAccount>) -> Vec<(String, Option<Limit>)> {
+fn read_list(reader: &mut FieldReader, accounts: Vec<v1::BatchAccount>) -> Vec<(AccountId, Option<Limit>)> {
     if accounts.is_empty() || accounts.len() > MOST_LISTED {
         reader.refuse("list.accounts", format!("must be 1 to {MOST_LISTED}"));
         return Vec::new();

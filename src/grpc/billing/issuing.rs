@@ -116,7 +116,7 @@ pub async fn retry(
     let (retried, next) = use_cases.retry_held(context, one, after).await?;
     let retried = retried.into_iter().map(|one| v1::RetriedInvoice {
         document_id: name_of(one.id),
-        account_id: one.account,
+        account_id: one.account.into(),
         held_reason: one.held_reason,
     });
     let next = next.and_then(|id| u64::try_from(id).ok());

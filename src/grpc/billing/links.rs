@@ -61,7 +61,7 @@ fn link(LinkView { link, url, works }: LinkView) -> v1::DocumentLink {
         revoked_at: (link.revoked_at.is_some()).then(|| instant(link.revoked_at)),
         link_id: link.id,
         number: link.number,
-        account_id: link.account,
+        account_id: link.account.into(),
         mail_id: link.mail,
         created_by: link.created_by,
         works,

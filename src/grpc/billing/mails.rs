@@ -260,7 +260,7 @@ fn mail(mail: Mail) -> v1::Mail {
         sent_at: at(mail.sent_at),
         mail_id: mail.id,
         number: mail.number,
-        account_id: mail.account,
+        account_id: mail.account.into(),
         recipient: mail.recipient,
         occasion: mail.occasion,
         detail: mail.detail,

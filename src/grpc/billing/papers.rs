@@ -58,7 +58,7 @@ pub async fn statement(
         open_invoices: amount(found.open),
         unallocated: amount(found.unallocated()),
         positions: render::positions(&found.position),
-        account_id: found.account,
+        account_id: found.account.into(),
         currency_code: found.currency,
     })
 }

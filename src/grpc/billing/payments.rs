@@ -81,7 +81,7 @@ pub async fn get(use_cases: &UseCases, context: &RequestContext, request: v1::Ge
         operator: operator(part.actor, part.reason),
     };
     let reversal = |reversal: PaymentReversal| v1::PaymentReversal {
-        request_id: reversal.request_id,
+        request_id: reversal.request_id.into(),
         reversed_at: Some(instant(reversal.at)),
         amount: amount(reversal.amount),
         operator: operator(reversal.actor, reversal.reason),
@@ -141,7 +141,7 @@ fn by_hand(
     let mut metadata = Metadata::default();
     reader.operator(operator, true, &mut metadata);
     let credit = reader.request_id("payment_id", credit);
-    let invoice = if act == Act::SetFree { invoice } else { reader.request_id("invoice_number", invoice) };
+    let invoice = if act == Act::SetFree { invoice } else { reader.identifier("invoice_number", invoice) };
     // The account, the request's id and the currency are read as those of a command are.
     let Command { account, request_id, currency, .. } = reader.command(account, request_id, Action::Observe { watch: false });
     let (actor, reason, on_behalf_of, origin) = (metadata.actor, metadata.reason, String::new(), Origin::default());
@@ -172,8 +172,8 @@ fn payment(found: Payment, clock: &Clock) -> v1::Payment {
             remark: found.details.remark,
         }),
         operator: operator(found.actor, found.reason),
-        account_id: found.account,
-        payment_id: found.request_id,
+        account_id: found.account.into(),
+        payment_id: found.request_id.into(),
         currency_code: found.currency,
     }
 }

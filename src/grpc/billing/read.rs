@@ -10,6 +10,7 @@ use crate::billing::sending::documents::SendingFilter;
 use crate::billing::sending::mail_queries::DocumentSending;
 use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::command::{Action, Command, Metadata, Reversal};
+use crate::domain::ids::AccountId;
 use crate::domain::time::UnixMillis;
 use crate::grpc::wire::accounts::{by_hand, payment_details};
 use crate::grpc::wire::reader::{FieldReader, MAX_ID_CHARACTERS, Sign};
@@ -72,7 +73,7 @@ pub fn invoices(reader: &mut FieldReader, request: v1::ListInvoicesRequest) -> L
 }
 
 /// An account to which a list is limited, if it is.
-pub fn optional_account(reader: &mut FieldReader, id: String) -> Option<String> {
+pub fn optional_account(reader: &mut FieldReader, id: String) -> Option<AccountId> {
     (!id.is_empty()).then(|| reader.account_id(id))
 }
 
@@ -128,7 +129,7 @@ pub fn document_name(reader: &mut FieldReader, number: String, id: String) -> Do
             reader.refuse("document_id", "must be empty if number is given");
             DocumentName::Number(number)
         }
-        (_, true) => DocumentName::Number(reader.request_id("number", number)),
+        (_, true) => DocumentName::Number(reader.identifier("number", number)),
     }
 }
 
@@ -160,7 +161,7 @@ pub fn receivables_query(account: &str) -> [&str; 2] {
 }
 
 /// Reads a ListReceivablesRequest: the account, how many, after which.
-pub fn receivables(reader: &mut FieldReader, request: v1::ListReceivablesRequest) -> (Option<String>, usize, Option<String>) {
+pub fn receivables(reader: &mut FieldReader, request: v1::ListReceivablesRequest) -> (Option<AccountId>, usize, Option<String>) {
     let after = page_token::read(reader, "page_token", &receivables_query(&request.account_id), &request.page_token);
     (optional_account(reader, request.account_id), reader.page_size(request.page_size), after)
 }

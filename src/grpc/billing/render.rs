@@ -75,7 +75,7 @@ pub fn invoice(stored: StoredDocument) -> v1::Invoice {
         amount_to_pay: amount(document.amount_to_pay),
         open_amount: amount(open_amount),
         number: document.number,
-        account_id: document.account,
+        account_id: document.account.into(),
         currency_code: document.currency,
         issuer: Some(settings::issuer(document.issuer)),
         customer: Some(party(document.customer)),
@@ -182,7 +182,7 @@ pub fn receivables(found: AccountReceivables) -> v1::Receivables {
         not_invoiced: amount(found.not_invoiced),
         unallocated: amount(found.unallocated),
         reopened: found.reopened.iter().map(reopened).collect(),
-        account_id: found.account,
+        account_id: found.account.into(),
         name: found.name,
         currency_code: found.currency,
     }
@@ -246,15 +246,15 @@ pub fn usage_record(record: UsageRecord) -> v1::UsageRecord {
     v1::UsageRecord {
         record_id: format!("{}-{}", record.partition, record.sequence),
         kind: listing::kind(record.kind).into(),
-        request_id: record.request_id,
+        request_id: record.request_id.into(),
         accepted_at: Some(instant(record.time)),
         mode: mode(record.mode).into(),
         bill_number: i32::try_from(record.bill).unwrap_or(i32::MAX),
         amount,
         credited,
-        refers_to: record.refers_to,
+        refers_to: record.refers_to.into(),
         usage: record.kind.is_charge().then_some(usage),
-        account_id: record.account,
+        account_id: record.account.into(),
     }
 }
 

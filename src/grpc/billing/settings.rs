@@ -11,6 +11,7 @@ use crate::billing::issuer::{CategoryRate, Dated, MAIN};
 use crate::billing::tax::TaxRate;
 use crate::domain::account::Category;
 use crate::domain::command::Metadata;
+use crate::domain::ids::RequestId;
 use crate::domain::origin::Origin;
 use crate::grpc::v1;
 use crate::grpc::wire::listing;
@@ -154,13 +155,13 @@ pub(super) fn change_if_said(
 ) -> Change {
     let mut metadata = Metadata::default();
     reader.operator(operator, false, &mut metadata);
-    let request_id = if request_id.is_empty() { request_id } else { reader.request_id("request_id", request_id) };
+    let request_id = if request_id.is_empty() { RequestId::default() } else { reader.request_id("request_id", request_id) };
     changed(reader, request_id, None, metadata, first_sent_at)
 }
 
 fn changed(
     reader: &mut FieldReader,
-    request_id: String,
+    request_id: RequestId,
     valid_from: Option<Date>,
     metadata: Metadata,
     first_sent_at: Option<Timestamp>,

@@ -41,7 +41,7 @@ pub fn account(listed: ListedAccount) -> v1::Account {
     };
     let is_temporary_running = now < account.temporary_until;
     v1::Account {
-        account_id: id,
+        account_id: id.into(),
         name: profile.name,
         decimals: i32::from(account.decimals),
         non_usage_billing: non_usage_billing.into(),
@@ -61,7 +61,7 @@ pub fn account(listed: ListedAccount) -> v1::Account {
 #[must_use]
 pub fn reservation(account: &Account, reservation: &Reservation) -> v1::Reservation {
     v1::Reservation {
-        reservation_id: reservation.request_id.clone(),
+        reservation_id: reservation.request_id.to_string(),
         amount: Some(money(account, reservation.amount)),
         report_by: Some(instant(reservation.report_by)),
         expires_at: Some(instant(reservation.expires_at)),
@@ -81,7 +81,7 @@ pub fn entry(account: &Account, place: EntryPosition, entry: Entry) -> v1::Entry
     v1::Entry {
         entry_id: format!("{}-{}", place.partition, place.sequence),
         kind: kind(recorded).into(),
-        request_id: entry.request_id,
+        request_id: entry.request_id.into(),
         account_sequence: i64::try_from(entry.account_sequence).unwrap_or(i64::MAX),
         accepted_at: Some(instant(entry.time)),
         mode: mode(entry.mode).into(),
@@ -92,7 +92,7 @@ pub fn entry(account: &Account, place: EntryPosition, entry: Entry) -> v1::Entry
         unbilled_before: money(entry.unbilled - moved.unbilled),
         unbilled_after: money(entry.unbilled),
         reserved_after: money(entry.reserved),
-        refers_to: entry.refers_to,
+        refers_to: entry.refers_to.into(),
         taken_off,
         operator: is_by_hand.then_some(v1::Operator { actor: metadata.actor, reason: metadata.reason }),
         on_behalf_of: metadata.on_behalf_of,

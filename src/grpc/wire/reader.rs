@@ -11,6 +11,7 @@ use prost_types::{Duration, Timestamp};
 use crate::clock::Clock;
 use crate::domain::account::Currency;
 use crate::domain::command::{Action, Command, Metadata};
+use crate::domain::ids::{AccountId, RequestId};
 use crate::domain::money::DecimalAmount;
 use crate::domain::time::{Millis, UnixMillis};
 use crate::grpc::v1;
@@ -99,17 +100,22 @@ impl FieldReader {
         Command { account, request_id, first_sent_at: None, currency: self.currency, action, metadata: Metadata::default() }
     }
 
-    pub fn account_id(&mut self, text: String) -> String {
+    pub fn account_id(&mut self, text: String) -> AccountId {
         let is_plain = |byte: u8| is_word(byte) || byte == b'@';
         let begins = text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
         if !begins || text.len() > MAX_ID_CHARACTERS || !text.bytes().all(is_plain) {
             self.refuse("account_id", "must be 1 to 128 characters out of A-Z a-z 0-9 . _ : @ / -, the first of them a letter or digit");
         }
-        text
+        text.into()
     }
 
     /// The name of a request, or of the request that another refers to.
-    pub fn request_id(&mut self, field: &str, text: String) -> String {
+    pub fn request_id(&mut self, field: &str, text: String) -> RequestId {
+        self.identifier(field, text).into()
+    }
+
+    /// The name of something that is not a request, of the same form.
+    pub fn identifier(&mut self, field: &str, text: String) -> String {
         if text.is_empty() || text.len() > MAX_ID_CHARACTERS || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             self.refuse(field, "must be 1 to 128 visible ASCII characters");
         }

@@ -16,6 +16,7 @@ use crate::Block;
 use domain::account::{Currency, Mode};
 use domain::command::{Command, Metadata};
 use domain::entry::{Entry, EntryKind, Settings};
+use domain::ids::RequestId;
 use domain::money::DecimalAmount;
 use domain::rules::Fingerprint;
 use domain::time::UnixMillis;
@@ -110,7 +111,7 @@ pub(crate) fn encode_legacy_rest(command: &Command) -> Vec<u8> {
 }
 
 fn encode(command: &Command, context: Option<&Metadata>) -> Vec<u8> {
-    let refers_to = command.action.refers_to().unwrap_or_default();
+    let refers_to = command.action.refers_to().map_or("", RequestId::as_str);
     let mut bytes = Vec::with_capacity(80);
     put_asked(&mut bytes, &command.request_id, refers_to, &command.metadata, Some(&command.action.settings()), context);
     put_invoices(&mut bytes, command.action.invoices());
@@ -373,8 +374,8 @@ impl PackedEntry {
         let settings = stored.settings.map_or(Some(Settings::default()), restore_settings)?;
         Some(Entry {
             data: self.numbers.data(self.mode, settings).ok()?,
-            account: command.account.to_owned(),
-            request_id: stored.request_id,
+            account: command.account.into(),
+            request_id: stored.request_id.into(),
             account_sequence,
             time: self.own_time.unwrap_or(block_time),
             mode: self.mode,
@@ -400,7 +401,7 @@ impl PackedEntry {
                 origin: stored.origin,
                 invoices: stored.invoices,
             },
-            refers_to: stored.refers_to,
+            refers_to: stored.refers_to.into(),
         })
     }
 }

@@ -22,6 +22,7 @@ use crate::model::{Changes, PartitionState};
 use crate::{
     Found, IdempotencyKey, Identity, LedgerError, LedgerId, NamePlace, Opening, Purpose, ReservationPlace, StoreSettings, fold_name,
 };
+use domain::ids::AccountId;
 use domain::rules::IdempotencyRecord;
 
 /// The version of tables and records. A store of another version is refused.
@@ -158,21 +159,21 @@ impl Store {
         let mut log = AccountLog::default();
         let mut partition_state = PartitionState { state: super::state::load(connection)?, ..PartitionState::default() };
         each(connection, "SELECT id, record FROM accounts", |id: String, record| {
-            partition_state.accounts.insert(id, decode_account(record)?);
+            partition_state.accounts.insert(id.into(), decode_account(record)?);
             Ok(())
         })?;
         each(connection, "SELECT id, records FROM changed_accounts ORDER BY id", |_: i64, records| {
             read_accounts(records, |id, record| {
                 log.count += 1;
                 log.accounts.insert(id.to_owned());
-                partition_state.accounts.insert(id.to_owned(), decode_account(record)?);
+                partition_state.accounts.insert(id.into(), decode_account(record)?);
                 Ok(())
             })
         })?;
         each(connection, "SELECT id, record FROM profiles", |id: String, record| {
             let profile = decode_profile(record)?;
-            partition_state.names.insert(NamePlace { folded_name: fold_name(&profile.name), account: id.clone() });
-            partition_state.profiles.insert(id, profile);
+            partition_state.names.insert(NamePlace { folded_name: fold_name(&profile.name), account: id.clone().into() });
+            partition_state.profiles.insert(id.into(), profile);
             Ok(())
         })?;
         each(connection, "SELECT key, record FROM reservations", |key: [u8; 16], record| {
@@ -202,7 +203,7 @@ impl Store {
         if all_changes.iter().all(Changes::is_empty) {
             return Ok(false);
         }
-        let accounts: HashSet<&str> = all_changes.iter().flat_map(|changes| &changes.accounts).map(String::as_str).collect();
+        let accounts: HashSet<&str> = all_changes.iter().flat_map(|changes| &changes.accounts).map(AccountId::as_str).collect();
         let mut log = self.log.borrow_mut();
         let full_log = (log.count + accounts.len() > MAX_LOGGED).then_some(&*log);
         let transaction = self.fill(partition_state, all_changes, &accounts, full_log).map_err(LedgerError::not_done)?;
@@ -280,7 +281,7 @@ fn write_changes(transaction: &Transaction<'_>, partition_state: &PartitionState
         if let Some(profile) = partition_state.profiles.get(id) {
             transaction
                 .prepare_cached("INSERT INTO profiles VALUES (?1, ?2) ON CONFLICT DO UPDATE SET record = excluded.record")?
-                .execute(params![id, encode_profile(id, profile)])?;
+                .execute(params![id.as_str(), encode_profile(id, profile)])?;
         }
     }
     for key in &changes.reservations {

@@ -12,6 +12,7 @@ use crate::{
     Trimmer,
 };
 use domain::account::{Account, Profile, Reservation};
+use domain::ids::AccountId;
 use domain::rules::{IdempotencyRecord, RefundKey};
 use domain::time::{Millis, UnixMillis};
 use platform::clock::Clock;
@@ -58,7 +59,7 @@ impl Engine for ModelEngine {
         futures_util::future::ready(Ok(is_more)).boxed()
     }
 
-    fn load(&self, _partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
+    fn load(&self, _partition: u16, accounts: Vec<AccountId>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
         futures_util::future::ready(Ok(self.inner().0.load(&accounts))).boxed()
     }
 
@@ -69,7 +70,7 @@ impl Engine for ModelEngine {
     fn reservations(
         &self,
         _partition: u16,
-        account: String,
+        account: AccountId,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>> {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 
 use super::{Changes, IdempotencyKey, NamePlace, PartitionState, ReservationPlace, State, fold_name};
 use domain::account::{Account, Profile, Reservation};
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 use domain::time::UnixMillis;
@@ -14,8 +15,8 @@ use domain::time::UnixMillis;
 #[derive(Clone, Debug)]
 pub(crate) enum Before {
     State(State),
-    Account(String, Option<Account>),
-    Profile(String, Option<Profile>),
+    Account(AccountId, Option<Account>),
+    Profile(AccountId, Option<Profile>),
     Reservation(IdempotencyKey, Option<Reservation>),
     /// Of the younger requests.
     Request(IdempotencyKey, Option<IdempotencyRecord>),
@@ -58,7 +59,7 @@ impl PartitionState {
         }
     }
 
-    fn put_back_profile(&mut self, id: String, before: Option<Profile>) {
+    fn put_back_profile(&mut self, id: AccountId, before: Option<Profile>) {
         let place = |profile: &Profile| NamePlace { folded_name: fold_name(&profile.name), account: id.clone() };
         if let Some(place) = self.profiles.get(&id).map(place) {
             self.names.remove(&place);
@@ -95,12 +96,19 @@ mod tests {
     use crate::model::{BatchTime, MAX_EXPIRIES};
     use domain::account::{Category, Currency, Mode, NonUsageBilling};
     use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
+    use domain::ids::RequestId;
     use domain::money::DecimalAmount;
 
     fn prepared(request_id: &str, action: Action) -> PreparedCommand {
         let account = "acme".to_owned();
-        let command =
-            Command { account, request_id: request_id.into(), first_sent_at: None, currency: None, action, metadata: Metadata::default() };
+        let command = Command {
+            account: account.into(),
+            request_id: request_id.into(),
+            first_sent_at: None,
+            currency: None,
+            action,
+            metadata: Metadata::default(),
+        };
         PreparedCommand::new(Arc::new(command))
     }
 
@@ -109,7 +117,7 @@ mod tests {
         Action::Debit(Debit {
             amount: DecimalAmount::new(amount, 0),
             category: Category::Usage,
-            reservation,
+            reservation: reservation.map(RequestId::from),
             then: RemainderPolicy::Settle,
             excess: ExcessPolicy::WithinUsableCredit,
         })

@@ -1,12 +1,14 @@
 //! What entries contradict.
 
+use domain::ids::AccountId;
+
 /// What an entry says does not follow from those before it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("entry {sequence} of account {account:?}: {what}")]
 pub struct Inconsistency {
     /// The partition's sequence of the entry.
     pub sequence: u64,
-    pub account: String,
+    pub account: AccountId,
     /// What differs, for people.
     pub what: String,
 }
@@ -14,7 +16,7 @@ pub struct Inconsistency {
 /// What contradicts, gathered.
 pub(super) struct Mismatches<'a> {
     pub sequence: u64,
-    pub account: &'a str,
+    pub account: &'a AccountId,
     pub found: Vec<Inconsistency>,
 }
 

@@ -21,6 +21,7 @@ use domain::account::{Category, ERASED_NAME};
 use domain::command::{
     Action, Debit, ExcessPolicy, Kind, LimitChange, OriginalEntry, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
 };
+use domain::ids::AccountId;
 use domain::money::DecimalAmount;
 use domain::time::{Millis, UnixMillis};
 
@@ -304,7 +305,7 @@ fn put_detail(packed: &mut Packed, prepared: &PreparedCommand) -> bool {
     true
 }
 
-fn place(name: &str, account: &str) -> String {
+fn place(name: &str, account: &AccountId) -> String {
     encode_place(&NamePlace { folded_name: fold_name(name), account: account.to_owned() })
 }
 

@@ -5,6 +5,7 @@ use super::{Bytes, RedisEngine};
 use crate::codec::{decode_account, decode_place, decode_reservation, decode_reservation_place, encode_place, encode_reservation_place};
 use crate::{DuePage, IdempotencyKey, LedgerError, NamePlace, ReservationPlace};
 use domain::account::Reservation;
+use domain::ids::AccountId;
 use domain::rules::is_close_due;
 use domain::time::UnixMillis;
 
@@ -44,7 +45,7 @@ impl RedisEngine {
     pub(super) async fn list_reservations(
         &self,
         partition: u16,
-        account: String,
+        account: AccountId,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Result<Vec<(IdempotencyKey, Reservation)>, LedgerError> {
@@ -95,7 +96,7 @@ impl RedisEngine {
         // Ids and records take turns; the sentinel has no name.
         let accounts = found.chunks_exact(2).filter_map(|pair| {
             let [id, stored] = pair else { return None };
-            let id = String::from_utf8_lossy(id).into_owned();
+            let id = AccountId::new(String::from_utf8_lossy(id).into_owned());
             let is_due = !id.is_empty() && readable(&id, decode_account(stored)).is_some_and(|account| is_close_due(&account, now));
             is_due.then_some(id)
         });

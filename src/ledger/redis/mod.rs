@@ -57,6 +57,7 @@ use super::{
 use acknowledged::Acknowledged;
 use connection::{Wait, Work};
 use domain::account::{Account, Profile, Reservation};
+use domain::ids::AccountId;
 use domain::rules::IdempotencyRecord;
 use domain::time::{Millis, UnixMillis};
 use keys::PartitionKeys;
@@ -235,13 +236,14 @@ impl Engine for RedisEngine {
         self.sweep_slice(partition).boxed()
     }
 
-    fn load(&self, partition: u16, accounts: Vec<String>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
+    fn load(&self, partition: u16, accounts: Vec<AccountId>) -> Answering<'_, Vec<Option<(Account, Profile)>>> {
         async move {
             if accounts.is_empty() {
                 return Ok(Vec::new());
             }
             let keys = self.keys(partition)?;
-            let command = |key| redis::cmd("HMGET").arg(key).arg(&accounts).clone();
+            let ids: Vec<&str> = accounts.iter().map(AccountId::as_str).collect();
+            let command = |key| redis::cmd("HMGET").arg(key).arg(&ids).clone();
             let (stored, profiles) = (command(keys.accounts()), command(keys.profiles()));
             let (stored, profiles) = try_join(self.read::<Vec<Bytes>>(keys, &stored), self.read::<Vec<Bytes>>(keys, &profiles)).await?;
             let pairs = accounts.iter().zip(stored.into_iter().zip(profiles)).map(|(id, pair)| {
@@ -260,7 +262,7 @@ impl Engine for RedisEngine {
     fn reservations(
         &self,
         partition: u16,
-        account: String,
+        account: AccountId,
         after: Option<ReservationPlace>,
         count: usize,
     ) -> Answering<'_, Vec<(IdempotencyKey, Reservation)>> {

@@ -15,6 +15,7 @@ use billing::approvals::{Approval, AskOutcome, Party, State, VALIDITY, stored};
 use domain::account::{Account, Currency};
 use domain::approval::{Extent, GuardedAct};
 use domain::command::{Action, Command};
+use domain::ids::RequestId;
 use domain::outcome::{Outcome, Refusal};
 use domain::time::UnixMillis;
 
@@ -153,7 +154,7 @@ fn asked_for(context: &RequestContext, command: &Command, above: &CommandAboveFi
         ends_at: above.now + VALIDITY,
         state: State::Waiting,
         decided: Party::default(),
-        decided_request_id: String::new(),
+        decided_request_id: RequestId::default(),
         failure: String::new(),
     })
 }

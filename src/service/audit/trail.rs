@@ -171,7 +171,7 @@ impl Trail {
             at,
             actor: caller.to_owned(),
             action: "call.refused".to_owned(),
-            account: account.to_owned(),
+            account: account.into(),
             outcome: Outcome::Refused,
             origin,
             ..Act::default()

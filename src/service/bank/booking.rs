@@ -15,6 +15,7 @@ use billing::bank::{BookedLine, BookingAttempt, BookingClaim};
 use billing::document::DocumentKind;
 use billing::{BillingError, DocumentState};
 use domain::command::{Action, Command, Metadata};
+use domain::ids::AccountId;
 use domain::payment::PaymentDetails;
 use domain::time::{Millis, UnixMillis};
 
@@ -36,7 +37,7 @@ pub(super) const TRY_ENDS_AFTER: Millis = 5 * 60 * 1000;
 /// Which invoice or account a person says that a line is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    pub account: String,
+    pub account: AccountId,
     /// The invoice; empty for the oldest ones.
     pub invoice: String,
 }
@@ -62,7 +63,7 @@ impl UseCases {
             Ok(stored) if stored.document.kind == DocumentKind::Invoice && stored.state == DocumentState::Issued => {
                 Target { account: stored.document.account, invoice: stored.document.number }
             }
-            Ok(_) | Err(BillingError::NotFound(_)) => Target { account: said.to_owned(), invoice: String::new() },
+            Ok(_) | Err(BillingError::NotFound(_)) => Target { account: said.into(), invoice: String::new() },
             Err(error) => return Err(error.into()),
         };
         context.require(Permission::RecordPayments, &target.account)?;
@@ -108,9 +109,9 @@ impl UseCases {
         }
     }
 
-    async fn is_booked(&self, context: &RequestContext, line: &Line, account: &str) -> Result<bool, Error> {
+    async fn is_booked(&self, context: &RequestContext, line: &Line, account: &AccountId) -> Result<bool, Error> {
         let request_id = request_id_of(&line.digest);
-        Ok(!self.billing(context).await?.recorded(&[(account, request_id.as_str())]).await?.is_empty())
+        Ok(!self.billing(context).await?.recorded(&[(account.clone(), request_id)]).await?.is_empty())
     }
 
     /// The command that books a line, as it was claimed.

@@ -10,6 +10,7 @@ use crate::error::Error;
 use access::Permission;
 use billing::Billing;
 use billing::bank::{BookedLine, OpenInvoice};
+use domain::ids::{AccountId, RequestId};
 
 /// The most words of a line that are tried as numbers of invoices.
 const MOST_WORDS: usize = 20;
@@ -46,7 +47,7 @@ pub struct Matched {
 struct LineFacts {
     booked: HashMap<String, BookedLine>,
     /// Which payments there are, by account and request id.
-    recorded: HashSet<(String, String)>,
+    recorded: HashSet<(AccountId, RequestId)>,
     /// Lines that were booked and are not in the file, by movement.
     elsewhere: HashMap<String, Vec<BookedLine>>,
     /// By number.
@@ -69,7 +70,6 @@ impl UseCases {
         let digests: HashSet<&str> = lines.iter().map(|line| line.digest.as_str()).collect();
         let mut booked = billing.booked_lines(&listed(&digests)).await?;
         let payments: Vec<_> = booked.iter().map(|(digest, found)| (found.account.clone(), request_id_of(digest))).collect();
-        let payments: Vec<_> = payments.iter().map(|(account, id)| (account.as_str(), id.as_str())).collect();
         let mut recorded = billing.recorded(&payments).await?;
         let is_recorded = |recorded: &HashSet<_>, digest: &String, claimed: &BookedLine| {
             recorded.contains(&(claimed.account.clone(), request_id_of(digest)))

@@ -4,6 +4,7 @@ use super::{Error, Kind, RETRY_STORE, Subject, Violation};
 use crate::fields;
 use domain::account::Account;
 use domain::command::{Action, Command};
+use domain::ids::RequestId;
 use domain::money::format_units;
 use domain::outcome::Refusal;
 
@@ -24,9 +25,11 @@ impl Error {
         let error = match refusal {
             Refusal::AccountNotFound => Self::not_found(reason, "account", &command.account, text),
             Refusal::AccountExists => {
-                Self::new(Kind::AlreadyExists, reason, text).of(Subject::Resource("account", command.account.clone()))
+                Self::new(Kind::AlreadyExists, reason, text).of(Subject::Resource("account", command.account.to_string()))
             }
-            Refusal::ReservationNotFound => Self::not_found(reason, "reservation", command.action.refers_to().unwrap_or_default(), text),
+            Refusal::ReservationNotFound => {
+                Self::not_found(reason, "reservation", command.action.refers_to().map_or("", RequestId::as_str), text)
+            }
             Refusal::TooManyReservations => Self::new(Kind::Exhausted, reason, text),
             Refusal::TooManyDecimals | Refusal::AmountOutOfRange | Refusal::NotInMinorUnits => {
                 let least_scale = if refusal == Refusal::TooManyDecimals { 1 } else { 0 };
@@ -69,7 +72,7 @@ impl Error {
     /// The original of a refund, or of a reversal, is not there.
     #[must_use]
     pub fn missing_original(missing: Missing, command: &Command) -> Self {
-        let name = command.action.refers_to().unwrap_or_default();
+        let name = command.action.refers_to().map_or("", RequestId::as_str);
         let (found, forgotten, resource) = match command.action {
             Action::ReversePayment(_) => ("PAYMENT_NOT_FOUND", "PAYMENT_NO_LONGER_KNOWN", "payment"),
             Action::ReverseWriteOff(_) => ("WRITE_OFF_NOT_FOUND", "WRITE_OFF_NO_LONGER_KNOWN", "write-off"),

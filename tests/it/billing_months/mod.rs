@@ -12,6 +12,7 @@ use tollgate::billing::document::{Cause, DocumentKind, Wallet};
 use tollgate::billing::{DocumentState, MonthOfCharges};
 use tollgate::domain::account::{Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, LimitChange, Metadata, TemporaryChange, Until};
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::Units;
 
 const ACCOUNTS: [&str; 6] = ["prepaid", "postpaid", "to-postpaid", "to-prepaid", "one-by-one", "idle"];
@@ -229,9 +230,9 @@ async fn invoices_of_february(stage: &Stage) {
 async fn march(stage: &Stage) {
     stage.at("2026-03-03T12:00:00Z");
     // Due on 15 February: overdue for 16 days. The other is due on 15 March.
-    let receivables = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), Some("postpaid"), None, 10, None).await.unwrap().0;
+    let receivables = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), Some(&"postpaid".into()), None, 10, None).await.unwrap().0;
     assert_eq!(receivables[0].buckets, [units("2700.73"), units("76"), Units::ZERO, Units::ZERO, Units::ZERO]);
-    let later = stage.billing.receivables(millis("2026-06-14T00:00:00Z"), Some("postpaid"), None, 10, None).await.unwrap().0;
+    let later = stage.billing.receivables(millis("2026-06-14T00:00:00Z"), Some(&"postpaid".into()), None, 10, None).await.unwrap().0;
     // 119 and 91 days.
     assert_eq!(later[0].buckets, [Units::ZERO, Units::ZERO, Units::ZERO, Units::ZERO, units("2776.73")]);
     let all = stage.billing.receivables(millis("2026-03-03T12:00:00Z"), None, Some("idle"), 2, None).await.unwrap().0;
@@ -246,7 +247,8 @@ async fn march(stage: &Stage) {
     assert_eq!(stage.open_amounts("postpaid").await, [units("76"), units("700.73")], "what bounced is open again");
     // January's 76 had been due on 15 February, and are due again on the day on which their payment bounced; 24 of February's are due on
     // 15 March as before.
-    let receivables = |time: &'static str| stage.billing.receivables(millis(time), Some("postpaid"), None, 10, None);
+    let postpaid = AccountId::from("postpaid");
+    let receivables = |time: &'static str| stage.billing.receivables(millis(time), Some(&postpaid), None, 10, None);
     let today = receivables("2026-03-03T18:00:00Z").await.unwrap().0;
     assert_eq!(today[0].buckets, [units("776.73"), Units::ZERO, Units::ZERO, Units::ZERO, Units::ZERO]);
     let reopened: Vec<_> = today[0].reopened.iter().map(|part| (part.open, part.due_at)).collect();
@@ -301,7 +303,7 @@ async fn invoices_of_march(stage: &Stage) {
     assert_eq!((invoice.due_at, documents[3].open_amount), (Some(millis("2026-04-15T23:59:59.999Z")), Units::ZERO));
     assert_eq!(stage.account("postpaid").await.balance, units("9.27"));
     // The newest credits that had something left: 10 of the refund, then 290 of the payment.
-    let allocations = stage.billing.allocations("postpaid", 2).await.unwrap();
+    let allocations = stage.billing.allocations(&"postpaid".into(), 2).await.unwrap();
     let found: Vec<_> = allocations.iter().map(|one| (one.credit.as_str(), one.invoice.as_str(), one.amount)).collect();
     let number = invoice.number.as_str();
     assert_eq!(found, [("r2", number, units("10")), ("p4", number, units("290"))]);
@@ -321,7 +323,7 @@ async fn invoices_of_march(stage: &Stage) {
         to: millis(to),
         by_category: [units(usage), Units::ZERO, Units::ZERO, Units::ZERO],
     };
-    let history = stage.billing.history("postpaid").await.unwrap();
+    let history = stage.billing.history(&"postpaid".into()).await.unwrap();
     let [january, february, march, april] = ["2026-01-01", "2026-02-01", "2026-03-01", "2026-04-01"].map(|day| format!("{day}T00:00:00Z"));
     let expected = [month(&march, &april, "300"), month(&february, &march, "2700.734567"), month(&january, &february, "500")];
     assert_eq!(history, expected);

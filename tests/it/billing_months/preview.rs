@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tollgate::billing::ComingDocument;
 use tollgate::domain::account::{Category, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reversal};
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::offload::Offload;
@@ -44,7 +45,7 @@ async fn anything(stage: &Stage, account: &str, number: u32, charges: &mut Vec<(
             let Some((_, original)) = charges.iter().filter(|(of, _)| of == account).collect::<Vec<_>>().choose(random).copied() else {
                 return;
             };
-            (Action::Refund(Reversal::of(original.clone(), None)), by_hand)
+            (Action::Refund(Reversal::of(original.clone().into(), None)), by_hand)
         }
         7 => (Action::TopUp { amount }, Metadata::default()),
         8 => (Action::RecordPayment { amount: cents, invoices: Vec::new() }, Metadata::default()),
@@ -55,7 +56,7 @@ async fn anything(stage: &Stage, account: &str, number: u32, charges: &mut Vec<(
         }
         _ => (Action::WriteOff { amount: None }, by_hand),
     };
-    let command = Command { account: account.to_owned(), request_id, first_sent_at: None, currency: None, action, metadata };
+    let command = Command { account: account.into(), request_id: request_id.into(), first_sent_at: None, currency: None, action, metadata };
     let _ = stage.ledger.submit(command).await.unwrap();
 }
 
@@ -93,7 +94,7 @@ async fn the_preview_at_the_last_instant_of_a_month_is_the_document_of_its_end()
         let documents = "SELECT CAST(COUNT(*) AS BIGINT) FROM documents";
         let before = stage.number(documents).await;
         for account in &accounts {
-            coming.push((account, use_cases.coming_document(&context, account).await.unwrap()));
+            coming.push((account, use_cases.coming_document(&context, &AccountId::from(account.as_str())).await.unwrap()));
         }
         assert_eq!(stage.number(documents).await, before, "a preview has no effect");
         // What is billed is waited for; an account without a document is closed by then, too.

@@ -56,13 +56,13 @@ impl Life {
             }
             18..27 => {
                 let amount = self.random.random_bool(0.6).then(|| self.amount(account));
-                (Action::Refund(Reversal::of(self.earlier(0, account), amount)), None)
+                (Action::Refund(Reversal::of(self.earlier(0, account).into(), amount)), None)
             }
             27..29 => (Action::TopUp { amount: self.amount(account) }, Some(1)),
             29..32 => (Action::RecordPayment { amount: self.cents(), invoices: Vec::new() }, Some(1)),
             32..34 => {
                 let amount = self.random.random_bool(0.5).then(|| self.amount(account));
-                (Action::ReversePayment(Reversal::of(self.earlier(1, account), amount)), None)
+                (Action::ReversePayment(Reversal::of(self.earlier(1, account).into(), amount)), None)
             }
             34 => {
                 let amount = self.amount(account);
@@ -71,7 +71,7 @@ impl Life {
             }
             35 => (Action::Withdraw { amount: self.cents(), is_paid_out: false }, None),
             36 => (Action::WriteOff { amount: self.random.random_bool(0.5).then(|| self.cents()) }, Some(2)),
-            37 => (Action::ReverseWriteOff(Reversal::of(self.earlier(2, account), None)), None),
+            37 => (Action::ReverseWriteOff(Reversal::of(self.earlier(2, account).into(), None)), None),
             _ if converts => {
                 let mode = if self.random.random() { Mode::Prepaid } else { Mode::Postpaid };
                 let limit = LimitChange { permanent: Some(decimal("500")), ..LimitChange::default() };

@@ -18,6 +18,7 @@ use tollgate::billing::{Billing, BillingError, BillingSettings, DocumentFilter, 
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
+use tollgate::domain::ids::{AccountId, RequestId};
 use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Answer, Outcome, Refusal, Verdict};
 use tollgate::domain::time::UnixMillis;
@@ -131,7 +132,14 @@ impl Stage {
 
     pub async fn act(&self, account: &str, request_id: &str, action: Action, metadata: Metadata) -> Outcome {
         let (account, request_id) = (account.to_owned(), request_id.to_owned());
-        let command = Command { account, request_id: request_id.clone(), first_sent_at: None, currency: None, action, metadata };
+        let command = Command {
+            account: account.into(),
+            request_id: request_id.clone().into(),
+            first_sent_at: None,
+            currency: None,
+            action,
+            metadata,
+        };
         let outcome = self.decide(command).await.unwrap_or_else(|refusal| panic!("{request_id}: {refusal:?}"));
         assert_eq!(outcome.decision.unwrap().verdict, Verdict::Done, "{request_id}");
         outcome
@@ -140,7 +148,8 @@ impl Stage {
     /// The same of what may be refused or declined.
     pub async fn try_to(&self, account: &str, request_id: &str, action: Action, metadata: Metadata) -> Result<(), Option<Refusal>> {
         let (account, request_id) = (account.to_owned(), request_id.to_owned());
-        let command = Command { account, request_id, first_sent_at: None, currency: None, action, metadata };
+        let command =
+            Command { account: account.into(), request_id: request_id.into(), first_sent_at: None, currency: None, action, metadata };
         let outcome = self.decide(command).await.map_err(Some)?;
         let is_done = outcome.decision.is_none_or(|decision| decision.verdict == Verdict::Done);
         if is_done { Ok(()) } else { Err(None) }
@@ -186,7 +195,13 @@ impl Stage {
             _ => Category::Usage,
         };
         let (amount, reservation) = (decimal(amount), reservation.map(str::to_owned));
-        let debit = Debit { amount, category, reservation, then: RemainderPolicy::Settle, excess: ExcessPolicy::WithinUsableCredit };
+        let debit = Debit {
+            amount,
+            category,
+            reservation: reservation.map(RequestId::from),
+            then: RemainderPolicy::Settle,
+            excess: ExcessPolicy::WithinUsableCredit,
+        };
         let note = Metadata {
             category: Some(category),
             item: item.into(),
@@ -234,7 +249,7 @@ impl Stage {
     }
 
     pub async fn account(&self, account: &str) -> Account {
-        self.ledger.observe(account, false).await.unwrap().unwrap().account
+        self.ledger.observe(&AccountId::from(account), false).await.unwrap().unwrap().account
     }
 
     pub async fn usable(&self, account: &str) -> Units {
@@ -273,7 +288,7 @@ impl Stage {
         self.at(now);
         let deadline = Instant::now() + PATIENCE;
         for account in accounts {
-            while self.billing.last_month(account, self.clock.now()).await.unwrap() == MonthBill::NotYetGenerated {
+            while self.billing.last_month(&AccountId::from(*account), self.clock.now()).await.unwrap() == MonthBill::NotYetGenerated {
                 assert!(Instant::now() < deadline, "{account} is not billed");
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }

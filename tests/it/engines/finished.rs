@@ -49,7 +49,7 @@ async fn contents(stage: &Stage) -> Contents {
         let mut hint = record.split_off(record.len() - HINT);
         hint.push(0);
         let next_expiry = UnixMillis::new(i64::from_le_bytes(hint.try_into().unwrap()));
-        let listed = stage.engine.reservations(0, String::from_utf8(id.clone()).unwrap(), None, 10_000).await.unwrap();
+        let listed = stage.engine.reservations(0, String::from_utf8(id.clone()).unwrap().into(), None, 10_000).await.unwrap();
         let counted: Vec<_> = listed.iter().filter(|(_, reservation)| reservation.expires_at >= next_expiry).collect();
         assert_eq!(counted.iter().map(|(_, reservation)| reservation.amount).sum::<Units>(), account.reserved, "{id:?}: {account:?}");
         assert_eq!(counted.len(), account.open_reservations as usize, "{id:?}: {account:?}");

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use tollgate::domain::account::{Account, Mode, Status};
 use tollgate::domain::command::{Action, ExcessPolicy};
 use tollgate::domain::entry::{Entry, EntryKind};
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::Units;
 use tollgate::domain::outcome::{Answer, Verdict};
 use tollgate::domain::time::UnixMillis;
@@ -179,12 +180,12 @@ pub fn minor_unit(account: &Account) -> Units {
 }
 
 fn account_of(partition_state: &PartitionState, id: &str) -> Option<Account> {
-    partition_state.load(&[id.to_owned()]).into_iter().next().flatten().map(|(account, _)| account)
+    partition_state.load(&[id.into()]).into_iter().next().flatten().map(|(account, _)| account)
 }
 
 /// 2. `reserved` equals the sum of open reservations; none outlives its expiry.
 fn reserved_is_the_sum_of_open_reservations(partition_state: &PartitionState, id: &str, account: &Account, now: UnixMillis) {
-    let open = partition_state.reservations(id, None, usize::MAX);
+    let open = partition_state.reservations(&AccountId::from(id), None, usize::MAX);
     assert_eq!(account.reserved, open.iter().map(|(_, reservation)| reservation.amount).sum::<Units>());
     assert_eq!(account.open_reservations as usize, open.len());
     assert!(open.iter().all(|(_, reservation)| reservation.expires_at > now));

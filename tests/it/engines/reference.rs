@@ -12,6 +12,7 @@ use tollgate::domain::command::{
     Reversal, TemporaryChange, Until,
 };
 use tollgate::domain::entry::{Entry, EntryKind};
+use tollgate::domain::ids::{AccountId, RequestId};
 use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Answer, Refusal, ReserveVerdict, Verdict};
 use tollgate::domain::rules::{IdempotencyRecord, RefundKey, Refunded, ReservationEnd, is_close_due, originals_of};
@@ -59,7 +60,7 @@ pub struct Snapshot {
 
 impl Snapshot {
     fn of_book(partition_state: &PartitionState, entries: &[Entry]) -> Self {
-        let ids: Vec<String> = ACCOUNTS.iter().map(ToString::to_string).collect();
+        let ids: Vec<AccountId> = ACCOUNTS.iter().map(|id| AccountId::from(*id)).collect();
         Self {
             accounts: partition_state.load(&ids),
             reservations: ids.iter().map(|id| partition_state.reservations(id, None, 10_000)).collect(),
@@ -77,7 +78,7 @@ impl Snapshot {
         let ids: Vec<String> = ACCOUNTS.iter().map(ToString::to_string).collect();
         let mut reservations = Vec::new();
         for id in &ids {
-            reservations.push(engine.reservations(0, id.clone(), None, 10_000).await.unwrap());
+            reservations.push(engine.reservations(0, id.clone().into(), None, 10_000).await.unwrap());
         }
         let mut blocks = engine.blocks_before(0, None, 1_000_000).await.unwrap();
         blocks.reverse();
@@ -97,7 +98,7 @@ impl Snapshot {
         assert_eq!(after, names.get(names.len() / 2 + 1..).unwrap_or_default(), "a page begins after its token");
         let names = names.drain(..).map(|place| format!("{}|{}", place.folded_name, place.account)).collect();
         Self {
-            accounts: engine.load(0, ids).await.unwrap(),
+            accounts: engine.load(0, ids.into_iter().map(AccountId::from).collect()).await.unwrap(),
             reservations,
             names,
             entries: dropped.iter().cloned().chain(blocks).flat_map(|block| block.entries).collect(),
@@ -119,13 +120,13 @@ async fn journal_reads_alike_from_both_ends(engine: &dyn Engine, blocks: &[Block
 /// Paged or not, the accounts that are due at the end of the next month are those that say so.
 async fn due_pages_are_whole(engine: &dyn Engine, ids: &[String]) {
     let later = START + 500 * 86_400_000;
-    let stored = engine.load(0, ids.to_vec()).await.unwrap();
+    let stored = engine.load(0, ids.iter().map(|id| AccountId::from(id.as_str())).collect()).await.unwrap();
     let is_due = |stored: &Option<(Account, Profile)>| stored.as_ref().is_some_and(|(account, _)| is_close_due(account, later));
     let expected: BTreeSet<_> = ids.iter().zip(&stored).filter(|(_, stored)| is_due(stored)).map(|(id, _)| id.clone()).collect();
     let (mut found, mut cursor) = (BTreeSet::new(), None);
     loop {
         let page = engine.due_accounts(0, cursor, 2, later).await.unwrap();
-        found.extend(page.accounts);
+        found.extend(page.accounts.into_iter().map(String::from));
         cursor = page.next;
         if cursor.is_none() {
             break;
@@ -274,7 +275,7 @@ impl Reference {
         let answer = answer.answers.read().unwrap().into_iter().next().unwrap();
         if changes.block.is_some() {
             let command = &prepared.command;
-            self.history.push((command.account.clone(), command.action.kind(), command.request_id.clone()));
+            self.history.push((command.account.clone().into(), command.action.kind(), command.request_id.clone().into()));
         }
         let entries = changes.block.map(|block| block.entries).unwrap_or_default();
         COMMANDS.fetch_add(1, Ordering::Relaxed);
@@ -313,7 +314,7 @@ impl Reference {
         });
         assert_eq!(rebuilt_sums, kept);
         for (account, _, request_id) in &self.history {
-            let key = IdempotencyKey::of(account, request_id);
+            let key = IdempotencyKey::of(&AccountId::from(account.as_str()), &RequestId::from(request_id.as_str()));
             // An id that was forgotten and used again for something that left no entry is known here only.
             if let (Some(rebuilt), Some(remembered)) = (rebuilt.remembered(key), self.partition_state.remembered(key))
                 && remembered.decision.verdict == Verdict::Done
@@ -324,7 +325,7 @@ impl Reference {
     }
 
     fn account(&self, id: &str) -> Option<Account> {
-        self.partition_state.load(&[id.to_owned()]).into_iter().next().flatten().map(|(account, _)| account)
+        self.partition_state.load(&[id.into()]).into_iter().next().flatten().map(|(account, _)| account)
     }
 
     fn decimal(&self, id: &str, amount: &Amount) -> DecimalAmount {
@@ -447,7 +448,7 @@ impl Reference {
                 Action::Debit(Debit {
                     amount: self.decimal(id, amount),
                     category: *category,
-                    reservation: reservation.map(|reference| self.earlier(id, reference, Kind::Authorize)),
+                    reservation: reservation.map(|reference| self.earlier(id, reference, Kind::Authorize)).map(RequestId::from),
                     then: match then {
                         Next::Keep if reservation.is_some() => RemainderPolicy::Keep,
                         Next::Reserve(spec) if reservation.is_some() => RemainderPolicy::Reserve(self.reserve(id, spec)),
@@ -456,20 +457,20 @@ impl Reference {
                     excess: if *consumed { ExcessPolicy::AlreadyConsumed } else { ExcessPolicy::WithinUsableCredit },
                 })
             }
-            What::Release { reservation } => Action::Release { reservation: self.earlier(id, *reservation, Kind::Authorize) },
+            What::Release { reservation } => Action::Release { reservation: self.earlier(id, *reservation, Kind::Authorize).into() },
             What::Refund { charge, amount } => {
                 let original = self.earlier(id, *charge, Kind::Debit);
-                Action::Refund(Reversal::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
+                Action::Refund(Reversal::of(original.into(), amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::ReversePayment { payment, amount } => {
                 let kind = if payment.is_multiple_of(2) { Kind::TopUp } else { Kind::RecordPayment };
                 let original = self.earlier(id, *payment, kind);
-                Action::ReversePayment(Reversal::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
+                Action::ReversePayment(Reversal::of(original.into(), amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::WriteOff(amount) => Action::WriteOff { amount: amount.as_ref().map(|amount| self.positive(id, amount)) },
             What::ReverseWriteOff { write_off, amount } => {
                 let original = self.earlier(id, *write_off, Kind::WriteOff);
-                Action::ReverseWriteOff(Reversal::of(original, amount.as_ref().map(|amount| self.positive(id, amount))))
+                Action::ReverseWriteOff(Reversal::of(original.into(), amount.as_ref().map(|amount| self.positive(id, amount))))
             }
             What::Convert { mode, limit, allow } => Action::Convert { mode: *mode, limit: self.limit(id, limit), allow_unusable: *allow },
             What::Create { mode, limit, allow, billing, denomination, threshold } => {
@@ -525,8 +526,8 @@ impl Reference {
         };
         let has_request_id = action.has_request_id();
         let command = Command {
-            account: id.to_owned(),
-            request_id: if has_request_id { name(ask.request) } else { String::new() },
+            account: id.into(),
+            request_id: if has_request_id { name(ask.request).into() } else { RequestId::default() },
             first_sent_at: ask.first_sent_ago.filter(|_| has_request_id).map(|ago| self.clock.now() - ago),
             currency: ask.currency.filter(|_| has_request_id),
             action,

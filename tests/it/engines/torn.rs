@@ -15,6 +15,7 @@ use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{
     Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal, TemporaryChange,
 };
+use tollgate::domain::ids::RequestId;
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::outcome::{Answer, Verdict};
 use tollgate::domain::time::UnixMillis;
@@ -72,7 +73,13 @@ pub fn debit(
     then: RemainderPolicy,
 ) -> PreparedCommand {
     let reservation = reservation.map(str::to_owned);
-    let debit = Debit { amount: DecimalAmount::new(amount, 0), category, reservation, then, excess: ExcessPolicy::WithinUsableCredit };
+    let debit = Debit {
+        amount: DecimalAmount::new(amount, 0),
+        category,
+        reservation: reservation.map(RequestId::from),
+        then,
+        excess: ExcessPolicy::WithinUsableCredit,
+    };
     prepared(account, request_id, Action::Debit(debit))
 }
 

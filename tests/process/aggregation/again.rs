@@ -7,6 +7,7 @@ use tollgate::billing::reconcile::lost::{accept_loss, reapply_lost};
 use tollgate::billing::reconcile::reapply::ReapplyTarget;
 use tollgate::domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, Kind, LimitChange, Metadata, RemainderPolicy};
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Outcome, Verdict};
 use tollgate::ledger::Ledger;
@@ -24,7 +25,14 @@ async fn ask(ledger: &Ledger, account: &str, id: &str, action: Action) -> Outcom
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         let (account, request_id, metadata) = (account.to_owned(), id.to_owned(), Metadata::default());
-        let command = Command { account, request_id, first_sent_at: None, currency: None, action: action.clone(), metadata };
+        let command = Command {
+            account: account.into(),
+            request_id: request_id.into(),
+            first_sent_at: None,
+            currency: None,
+            action: action.clone(),
+            metadata,
+        };
         match ledger.submit(command).await {
             Ok(answer) => return answer.unwrap(),
             Err(error) => assert!(Instant::now() < deadline, "{error}"),
@@ -67,7 +75,7 @@ async fn open(ledger: &Ledger, account: &str) {
 }
 
 async fn account(ledger: &Ledger, account: &str) -> Account {
-    ledger.observe(account, false).await.unwrap().unwrap().account
+    ledger.observe(&AccountId::from(account), false).await.unwrap().unwrap().account
 }
 
 /// Has the store return with its last file, and waits until the loss is kept aside.

@@ -15,6 +15,7 @@ use tollgate::billing::retention::RetentionSettings;
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Billing, DocumentFilter, DocumentState, StoredDocument};
 use tollgate::domain::entry::EntryKind;
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::Units;
 use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::Ledger;
@@ -83,16 +84,19 @@ async fn each_entry_follows_its_accounts_last(billing: &Billing, records: &[Reco
     }
     for (account, mut newest_first) in accounts {
         newest_first.reverse();
-        assert_eq!(billing.entries(account, None, 1_000_000).await.unwrap(), newest_first);
+        assert_eq!(billing.entries(&AccountId::from(account), None, 1_000_000).await.unwrap(), newest_first);
         let before = newest_first.get(1).map(|record| record.sequence);
-        assert_eq!(billing.entries(account, before, 3).await.unwrap(), newest_first.iter().skip(2).take(3).cloned().collect::<Vec<_>>());
+        assert_eq!(
+            billing.entries(&AccountId::from(account), before, 3).await.unwrap(),
+            newest_first.iter().skip(2).take(3).cloned().collect::<Vec<_>>()
+        );
     }
 }
 
 /// Every bill that was cut has one document, every charge of it is on exactly one of its lines, and no number is skipped or used twice.
 pub async fn each_charge_is_on_one_line(billing: &Billing, records: &[Record]) {
     all_is_issued(billing).await;
-    let mut charges: BTreeMap<(String, u32), (i64, Units)> = BTreeMap::new();
+    let mut charges: BTreeMap<(AccountId, u32), (i64, Units)> = BTreeMap::new();
     for Record { entry, .. } in records.iter().filter(|record| record.entry.kind().is_charge()) {
         let (count, amount) = charges.entry((entry.account.clone(), entry.bill)).or_default();
         *count += 1;
@@ -176,7 +180,7 @@ pub async fn totals_and_accounts_agree(billing: &Billing, ledger: &Ledger, recor
     for row in &rows {
         let id: String = row.try_get("account").unwrap();
         let kept = read_account(row).unwrap();
-        let found = ledger.engine().load(kept.partition, vec![id.clone()]).await.unwrap().pop().flatten();
+        let found = ledger.engine().load(kept.partition, vec![id.clone().into()]).await.unwrap().pop().flatten();
         let (account, profile) = found.unwrap_or_else(|| panic!("{id} is in SQL and not in the ledger"));
         assert_eq!(
             (

@@ -43,8 +43,12 @@ async fn each_acknowledged_charge_is_in_the_file_beside_the_store_once_though_th
     })
     .await;
     assert!(service.stop().success());
-    let found: Vec<String> =
-        records(&store).await.into_iter().filter(|record| record.entry.kind().is_charge()).map(|record| record.entry.request_id).collect();
+    let found: Vec<String> = records(&store)
+        .await
+        .into_iter()
+        .filter(|record| record.entry.kind().is_charge())
+        .map(|record| record.entry.request_id.into())
+        .collect();
     assert_eq!(found.len(), charged.len(), "each once");
     assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), charged);
     let row = sqlx::query("SELECT CAST(SUM(amount) AS BIGINT), CAST(SUM(count) AS BIGINT) FROM totals")

@@ -13,6 +13,7 @@ use tollgate::billing::aggregator::{Aggregator, AggregatorOptions};
 use tollgate::billing::store::sqlite_url;
 use tollgate::clock::Clock;
 use tollgate::domain::entry::EntryKind;
+use tollgate::domain::ids::AccountId;
 use tollgate::ledger::Ledger;
 use tollgate::ledger::model::ModelEngine;
 use tollgate::ledger::watch::Watchers;
@@ -41,7 +42,7 @@ async fn idle_accounts_are_closed_after_the_end_of_each_month_and_the_journal_is
         let [boundary, _] = clock.period_ends(clock.now());
         // Who has a bill open; a conversion to prepaid has closed some already.
         let due = ledger.engine().due_accounts(0, None, 1_000_000, boundary).await.unwrap();
-        let touched: BTreeSet<String> = due.accounts.into_iter().collect();
+        let touched: BTreeSet<AccountId> = due.accounts.into_iter().collect();
         assert!(touched.len() > 400);
         load.set_clock(boundary + 1);
         let deadline = Instant::now() + Duration::from_secs(30);

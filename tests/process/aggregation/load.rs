@@ -137,7 +137,7 @@ impl Load {
     fn command(&mut self, account: &str, action: Action, metadata: Metadata) -> Command {
         self.sent += 1;
         let request_id = format!("request-{}", self.sent);
-        Command { account: account.to_owned(), request_id, first_sent_at: None, currency: None, action, metadata }
+        Command { account: account.into(), request_id: request_id.into(), first_sent_at: None, currency: None, action, metadata }
     }
 
     async fn any(&mut self) -> Option<Command> {
@@ -158,22 +158,22 @@ impl Load {
         let command = match self.random.random_range(0..24) {
             0..10 => {
                 let command = self.command(&account, debit(None, RemainderPolicy::Settle), note);
-                self.charges.push((account, command.request_id.clone()));
+                self.charges.push((account, command.request_id.clone().into()));
                 command
             }
             10 | 11 => {
                 let command = self.command(&account, Action::Authorize(reserve), Metadata::default());
-                self.reservations.push((account, command.request_id.clone()));
+                self.reservations.push((account, command.request_id.clone().into()));
                 command
             }
             12 | 13 => {
                 let (account, reservation) = self.reservations.pop()?;
                 let then = if self.random.random() { RemainderPolicy::Settle } else { RemainderPolicy::Keep };
-                self.command(&account, debit(Some(reservation), then), note)
+                self.command(&account, debit(Some(reservation.into()), then), note)
             }
             14 => {
                 let (account, original) = self.charges.choose(&mut self.random)?.clone();
-                self.command(&account, Action::Refund(Reversal::of(original, None)), by_hand)
+                self.command(&account, Action::Refund(Reversal::of(original.into(), None)), by_hand)
             }
             15 => self.command(&account, Action::TopUp { amount }, by_hand),
             16 => {
@@ -188,13 +188,13 @@ impl Load {
             20 => {
                 let amount = DecimalAmount::new(self.random.random_range(1..1_500), 2);
                 let command = self.command(&account, Action::RecordPayment { amount, invoices: Vec::new() }, by_hand);
-                self.payments.push((account, command.request_id.clone()));
+                self.payments.push((account, command.request_id.clone().into()));
                 command
             }
             21 => {
                 let (account, original) = self.payments.choose(&mut self.random)?.clone();
                 let amount = self.random.random::<bool>().then(|| DecimalAmount::new(self.random.random_range(1..500), 2));
-                self.command(&account, Action::ReversePayment(Reversal::of(original, amount)), by_hand)
+                self.command(&account, Action::ReversePayment(Reversal::of(original.into(), amount)), by_hand)
             }
             22 => self.command(&account, Action::WriteOff { amount: None }, by_hand),
             23 => {

@@ -16,6 +16,7 @@ use tollgate::billing::store::sqlite_url;
 use tollgate::billing::verify::verify;
 use tollgate::billing::{Act, Billing, BillingSettings, ByHand, Record};
 use tollgate::domain::account::Mode;
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::Units;
 use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::Block;
@@ -58,7 +59,7 @@ impl Reader {
         commit(self.billing.store(), &claim, &to, 600_000, &mut records).await.unwrap();
         self.positions[partition] = to;
         for Record { entry, .. } in records {
-            self.accounts.insert(entry.account, (entry.mode, entry.balance));
+            self.accounts.insert(entry.account.into(), (entry.mode, entry.balance));
         }
         true
     }
@@ -72,8 +73,8 @@ impl Reader {
             let expected: Vec<_> = (0..).zip(&self.positions).map(|(partition, at)| (partition, at.next_sequence - 1)).collect();
             assert_eq!(position, expected, "the answer names the position that it is of");
             let Some(last) = page.last() else { break };
-            after = Some(last.account.clone());
-            found.extend(page.into_iter().map(|one| (one.account.clone(), one)));
+            after = Some(last.account.clone().into());
+            found.extend(page.into_iter().map(|one| (one.account.to_string(), one)));
         }
         for (account, (mode, balance)) in &self.accounts {
             let of = found.get(account);
@@ -104,10 +105,10 @@ async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool 
     let rows = sqlx::query(sql).fetch_all(billing.store().pool()).await.unwrap();
     let Some(row) = rows.choose(random) else { return false };
     let asked = ByHand {
-        account: row.get("account"),
-        request_id: format!("by-hand-{number}"),
+        account: row.get::<String, _>("account").into(),
+        request_id: format!("by-hand-{number}").into(),
         act,
-        credit: row.get("request_id"),
+        credit: row.get::<String, _>("request_id").into(),
         invoice: row.get("number"),
         amount: None,
         actor: "eve".into(),
@@ -127,9 +128,9 @@ async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool 
 async fn statements_tie(reader: &Reader, random: &mut StdRng, until: UnixMillis) {
     for (account, (_, balance)) in &reader.accounts {
         let between = crate::aggregation::load::START + random.random_range(0..until - crate::aggregation::load::START);
-        let whole = reader.billing.account_statement(account, None, until).await.unwrap();
-        let first = reader.billing.account_statement(account, None, between).await.unwrap();
-        let second = reader.billing.account_statement(account, Some(between), until).await.unwrap();
+        let whole = reader.billing.account_statement(&AccountId::from(account.as_str()), None, until).await.unwrap();
+        let first = reader.billing.account_statement(&AccountId::from(account.as_str()), None, between).await.unwrap();
+        let second = reader.billing.account_statement(&AccountId::from(account.as_str()), Some(between), until).await.unwrap();
         assert_eq!((whole.opening, whole.closing, first.opening), (Units::ZERO, *balance, Units::ZERO), "{account}");
         assert_eq!((first.closing, second.closing), (second.opening, *balance), "{account}");
         let moved = |statement: &AccountStatement| statement.lines.iter().map(|line| line.amount).sum::<Units>();

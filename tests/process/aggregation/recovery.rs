@@ -7,6 +7,7 @@ use tollgate::billing::Billing;
 use tollgate::billing::settings::BillingSettings;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{self, Action, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reversal};
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::ledger::Ledger;
 
@@ -49,14 +50,8 @@ fn account(number: usize) -> String {
 async fn submit(ledger: &Ledger, account: &str, request_id: &str, action: Action) {
     let metadata =
         Metadata { item: "call".into(), unit: "minute".into(), quantity: "2".into(), actor: "eve".into(), ..Metadata::default() };
-    let command = command::Command {
-        account: account.to_owned(),
-        request_id: request_id.to_owned(),
-        first_sent_at: None,
-        currency: None,
-        action,
-        metadata,
-    };
+    let command =
+        command::Command { account: account.into(), request_id: request_id.into(), first_sent_at: None, currency: None, action, metadata };
     ledger.submit(command).await.unwrap().unwrap();
 }
 
@@ -95,7 +90,7 @@ async fn change_accounts(ledger: &Ledger) {
         submit(ledger, &id, "payment", Action::RecordPayment { amount: DecimalAmount::new(7, 0), invoices: Vec::new() }).await;
         let limit = LimitChange { permanent: Some(DecimalAmount::new(600, 0)), ..LimitChange::default() };
         submit(ledger, &id, "limit", Action::SetCreditLimit { limit, allow_unusable: false }).await;
-        let account = ledger.observe(&id, false).await.unwrap().unwrap().account;
+        let account = ledger.observe(&AccountId::from(id.as_str()), false).await.unwrap().unwrap().account;
         if account.mode == Mode::Prepaid {
             let limit = LimitChange { permanent: Some(DecimalAmount::new(700, 0)), ..LimitChange::default() };
             submit(ledger, &id, "convert", Action::Convert { mode: Mode::Postpaid, limit, allow_unusable: false }).await;
@@ -107,7 +102,7 @@ async fn change_accounts(ledger: &Ledger) {
 async fn money(ledger: &Ledger) -> Vec<(Units, Units, Units)> {
     let mut found = Vec::new();
     for number in 0..ACCOUNTS {
-        let account = ledger.observe(&account(number), false).await.unwrap().unwrap().account;
+        let account = ledger.observe(&AccountId::from(account(number).as_str()), false).await.unwrap().unwrap().account;
         found.push((account.balance, account.unbilled, account.permanent_limit));
     }
     found
@@ -201,7 +196,7 @@ async fn an_empty_redis_is_made_whole_and_the_one_from_before_is_refused() {
     let now = load.ledger.clock().now();
     load.ledger = ledger(&redis.url()).await;
     load.ledger.clock().set(now);
-    let before = load.ledger.observe("late", false).await.unwrap().unwrap().account;
+    let before = load.ledger.observe(&"late".into(), false).await.unwrap().unwrap().account;
     let repeated = command::Command {
         account: "late".into(),
         request_id: "first".into(),

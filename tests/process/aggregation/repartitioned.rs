@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::time::UnixMillis;
 
 use rand::rngs::StdRng;
@@ -95,15 +96,23 @@ async fn see(billing: &Billing, ledger: &Ledger) -> BTreeMap<String, Seen> {
     let mut all = BTreeMap::new();
     for number in 0..ACCOUNTS {
         let id = format!("account-{number}");
-        let outcome = ledger.observe(&id, false).await.unwrap().unwrap();
-        let profile = ledger.engine().load(ledger.partition_of(&id), vec![id.clone()]).await.unwrap().pop().flatten().unwrap().1;
-        let open = ledger.reservations(&id, outcome.now, None, 1_000).await.unwrap();
-        let mut places = billing.usage_of(&id, UnixMillis::NONE, UnixMillis::new(i64::MAX)).await.unwrap();
+        let outcome = ledger.observe(&AccountId::from(id.as_str()), false).await.unwrap().unwrap();
+        let profile = ledger
+            .engine()
+            .load(ledger.partition_of(&AccountId::from(id.as_str())), vec![id.clone().into()])
+            .await
+            .unwrap()
+            .pop()
+            .flatten()
+            .unwrap()
+            .1;
+        let open = ledger.reservations(&AccountId::from(id.as_str()), outcome.now, None, 1_000).await.unwrap();
+        let mut places = billing.usage_of(&AccountId::from(id.as_str()), UnixMillis::NONE, UnixMillis::new(i64::MAX)).await.unwrap();
         let seen = Seen {
             account: outcome.account,
             profile,
             reservations: open.reservations.len(),
-            entries: billing.entries(&id, None, 100_000).await.unwrap(),
+            entries: billing.entries(&AccountId::from(id.as_str()), None, 100_000).await.unwrap(),
             usage: billing.usage_at(&mut places, 100_000).await.unwrap(),
         };
         all.insert(id, seen);
@@ -138,11 +147,11 @@ async fn give_back_too_much(load: &Load, billing: &Billing, ids: &str, skip: usi
 /// Refunds as the service does: what the ledger does not remember is looked up.
 async fn submit_refund(ledger: &Ledger, billing: &Billing, account: &str, charge: &str, id: &str) -> Answer {
     let mut asked = Asked {
-        account: account.to_owned(),
-        request_id: id.to_owned(),
+        account: account.into(),
+        request_id: id.into(),
         first_sent_at: None,
         currency: None,
-        action: Action::Refund(Reversal::of(charge.to_owned(), None)),
+        action: Action::Refund(Reversal::of(charge.into(), None)),
         metadata: Metadata::default(),
     };
     loop {
@@ -197,15 +206,15 @@ async fn grows_and_shrinks(billing_url: String, steps: &[u16]) {
     // Each account's entries are whole, in their order, wherever they are.
     found.sort_by_key(|record| record.sequence);
     let mut accounts: BTreeMap<String, Vec<Record>> = BTreeMap::new();
-    found.into_iter().for_each(|record| accounts.entry(record.entry.account.clone()).or_default().push(record));
+    found.into_iter().for_each(|record| accounts.entry(record.entry.account.clone().into()).or_default().push(record));
     for (id, mut entries) in accounts {
         let moves: Vec<_> = entries.iter().filter(|record| record.entry.kind().moves_money()).collect();
         assert!(moves.iter().zip(1..).all(|(record, number)| record.entry.account_sequence == number), "{id}");
         assert!(entries.iter().any(|record| record.entry.kind() == EntryKind::Created), "{id}");
         entries.reverse();
-        assert_eq!(store.entries(&id, None, 100_000).await.unwrap(), entries, "{id}");
+        assert_eq!(store.entries(&AccountId::from(id.as_str()), None, 100_000).await.unwrap(), entries, "{id}");
         let third = entries.get(2).map(|record| record.sequence);
-        assert_eq!(store.entries(&id, third, 100_000).await.unwrap(), entries[3..], "{id}");
+        assert_eq!(store.entries(&AccountId::from(id.as_str()), third, 100_000).await.unwrap(), entries[3..], "{id}");
     }
     // Somebody puts an entry where the ledger had none, which lists would show.
     let mut connection = store.store().pool().acquire().await.unwrap();

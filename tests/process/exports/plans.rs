@@ -93,7 +93,7 @@ fn lists() -> Vec<(&'static str, Call)> {
             async move { billing.payments(&filter, None, PAGE).await.unwrap().len() }.boxed()
         }),
         ("receivables of an account", |billing| {
-            async move { billing.receivables(UnixMillis::new(90_000_000), Some("account-22"), None, PAGE, None).await.unwrap().0.len() }
+            async move { billing.receivables(UnixMillis::new(90_000_000), Some(&"account-22".into()), None, PAGE, None).await.unwrap().0.len() }
                 .boxed()
         }),
         ("all documents", |billing| documents(billing, DocumentFilter::default(), false)),

@@ -40,7 +40,7 @@ async fn settled(house: &House) -> Billing {
 
 fn change(request_id: &str, at: i64) -> Change {
     Change {
-        request_id: request_id.to_owned(),
+        request_id: request_id.into(),
         actor: "eve".to_owned(),
         on_behalf_of: String::new(),
         reason: "asked for".to_owned(),
@@ -78,7 +78,7 @@ async fn erasing_an_account_and_dropping_what_is_old_wait_for_one_another_in_one
     let dropped = tokio::spawn(async move { drop_slice(dropping.store(), partition, UnixMillis::new(now), UnixMillis::new(now)).await });
     waiting(&billing, 1).await;
     let change = change("erase", now);
-    let erased = tokio::spawn(async move { erasing.erase_account("gone", &change).await });
+    let erased = tokio::spawn(async move { erasing.erase_account(&"gone".into(), &change).await });
     waiting(&billing, 2).await;
     sqlx::raw_sql("DO $$ BEGIN PERFORM pg_advisory_unlock(42); END $$").execute(&mut *holding).await.unwrap();
     let (dropped, erased) = (dropped.await.unwrap(), erased.await.unwrap());
@@ -96,11 +96,11 @@ const WRITTEN: [&str; 5] = ["account_notes", "customers", "exemptions", "account
 async fn write(billing: &Billing, table: &str, change: &Change) -> Result<Applied, BillingError> {
     let trillian = || "Trillian".to_owned();
     match table {
-        "account_notes" => billing.add_note("gone", "Trillian rang", change).await,
-        "customers" => billing.set_customer("gone", Party { name: trillian(), ..Party::default() }, change).await,
+        "account_notes" => billing.add_note(&"gone".into(), "Trillian rang", change).await,
+        "customers" => billing.set_customer(&"gone".into(), Party { name: trillian(), ..Party::default() }, change).await,
         "exemptions" => {
             let exemption = Exemption { relief: Relief::Exempt, reason: trillian() };
-            billing.set_exemption("gone", Some(&exemption), change).await
+            billing.set_exemption(&"gone".into(), Some(&exemption), change).await
         }
         "document_links" => {
             let made = billing.create_link(&billing.document("INV-000001", None).await?, 9, change).await?;
@@ -108,7 +108,7 @@ async fn write(billing: &Billing, table: &str, change: &Change) -> Result<Applie
         }
         _ => {
             let sending = AccountSending { recipients: vec!["trillian@example.org".to_owned()], ..AccountSending::default() };
-            billing.set_account_sending("gone", &sending, change).await
+            billing.set_account_sending(&"gone".into(), &sending, change).await
         }
     }
 }
@@ -130,7 +130,7 @@ async fn what_is_written_of_an_account_while_it_is_erased_is_erased_with_it() {
         let (writing, erasing) = (billing.clone(), billing.clone());
         let written = tokio::spawn(async move { write(&writing, table, &change(table, now)).await });
         waiting(&billing, 1).await;
-        let erased = tokio::spawn(async move { erasing.erase_account("gone", &change(&format!("erase-{table}"), now)).await });
+        let erased = tokio::spawn(async move { erasing.erase_account(&"gone".into(), &change(&format!("erase-{table}"), now)).await });
         waiting(&billing, 2).await;
         sqlx::raw_sql("DO $$ BEGIN PERFORM pg_advisory_unlock(42); END $$").execute(&mut *holding).await.unwrap();
         let (written, erased) = (written.await.unwrap(), erased.await.unwrap());

@@ -7,7 +7,7 @@ use super::by_hand::NotAllocated;
 use super::*;
 
 fn credit(sequence: i64, amount: Units) -> Credit {
-    Credit { sequence, request_id: format!("p{sequence}"), amount, ..Credit::default() }
+    Credit { sequence, request_id: format!("p{sequence}").into(), amount, ..Credit::default() }
 }
 
 /// Two open invoices: 1 of 100, 2 of 50, numbered "A" and "B".
@@ -66,13 +66,13 @@ fn a_bounced_payment_reopens_what_it_paid_newest_first() {
     let mut receivables = two_invoices();
     receivables.credit(credit(1, Units::new(160)), None, &[]);
     // 10 of it had paid nothing; then the newest invoice, then a part of the oldest.
-    assert_eq!(receivables.reverse("p1", Units::new(10), Units::ZERO), []);
+    assert_eq!(receivables.reverse(&"p1".into(), Units::new(10), Units::ZERO), []);
     assert_eq!(
-        receivables.reverse("p1", Units::new(70), Units::new(-70)),
+        receivables.reverse(&"p1".into(), Units::new(70), Units::new(-70)),
         [allocation(1, 2, Units::new(-50)), allocation(1, 1, Units::new(-20))]
     );
     assert_eq!(receivables.open(), Units::new(70));
-    assert_eq!(receivables.reverse("p1", Units::new(80), Units::new(-150)), [allocation(1, 1, Units::new(-80))]);
+    assert_eq!(receivables.reverse(&"p1".into(), Units::new(80), Units::new(-150)), [allocation(1, 1, Units::new(-80))]);
     assert_eq!(receivables.open(), Units::new(150));
     assert_eq!(
         receivables.credits[0],
@@ -86,7 +86,7 @@ fn what_another_payment_left_over_pays_what_was_reopened() {
     receivables.credit(credit(1, Units::new(150)), None, &[]);
     receivables.credit(credit(2, Units::new(60)), None, &[]);
     assert_eq!(
-        receivables.reverse("p1", Units::new(150), Units::new(-90)),
+        receivables.reverse(&"p1".into(), Units::new(150), Units::new(-90)),
         [allocation(1, 2, Units::new(-50)), allocation(1, 1, Units::new(-100)), allocation(2, 1, Units::new(60))]
     );
     assert_eq!(receivables.open(), Units::new(90));
@@ -98,7 +98,7 @@ fn credits_pay_and_reversals_reopen_whole_minor_units() {
     receivables.invoice(1, UnixMillis::new(10), Units::new(100), Units::ZERO);
     assert_eq!(receivables.credit(credit(1, Units::new(38)), None, &[]), [allocation(1, 1, Units::new(30))]);
     assert_eq!((receivables.open(), receivables.credits[0].rest()), (Units::new(70), Units::new(8)));
-    assert_eq!(receivables.reverse("p1", Units::new(19), Units::new(-81)), [allocation(1, 1, Units::new(-20))]);
+    assert_eq!(receivables.reverse(&"p1".into(), Units::new(19), Units::new(-81)), [allocation(1, 1, Units::new(-20))]);
     assert_eq!((receivables.open(), receivables.credits[0].rest()), (Units::new(90), Units::new(9)));
     // Two overpayments share a minor unit of an invoice, and one of them bounces.
     let mut receivables = Receivables { minor_unit: Units::new(10), ..Receivables::default() };
@@ -109,7 +109,7 @@ fn credits_pay_and_reversals_reopen_whole_minor_units() {
         [allocation(2, 1, Units::new(15)), allocation(1, 1, Units::new(15))]
     );
     assert_eq!(
-        receivables.reverse("p2", Units::new(15), Units::new(-15)),
+        receivables.reverse(&"p2".into(), Units::new(15), Units::new(-15)),
         [allocation(2, 1, Units::new(-15)), allocation(UNKNOWN_CREDIT, 1, Units::new(-5))]
     );
     assert_eq!(receivables.open(), Units::new(20));
@@ -175,7 +175,7 @@ fn a_reversal_and_a_withdrawal_take_what_was_set_aside_last() {
     let mut receivables = two_invoices();
     receivables.credit(credit(1, Units::new(150)), None, &[]);
     receivables.take_off(1, 1, None, Units::ZERO).unwrap();
-    assert_eq!(receivables.reverse("p1", Units::new(70), Units::new(-70)), []);
+    assert_eq!(receivables.reverse(&"p1".into(), Units::new(70), Units::new(-70)), []);
     assert_eq!(
         (receivables.set_aside(), receivables.open(), receivables.free(Units::new(-70))),
         (Units::new(30), Units::new(100), Units::ZERO)
@@ -206,7 +206,7 @@ fn what_a_reversal_opens_again_and_the_rest_of_the_same_credit_pays_is_one_alloc
     assert_eq!(receivables.credit(credit(2, Units::new(6)), None, &[]), []);
     // 8 of the 9 had paid nothing; 10 are opened again. 9 and 6 are left: they pay 10 of it, 6 and 4.
     assert_eq!(
-        receivables.reverse("p1", Units::new(9), Units::new(38 + 6 - 9 - 100)),
+        receivables.reverse(&"p1".into(), Units::new(9), Units::new(38 + 6 - 9 - 100)),
         [allocation(1, 1, Units::new(-6)), allocation(2, 1, Units::new(6))]
     );
     assert_eq!(receivables.open(), Units::new(70));
@@ -221,9 +221,9 @@ fn no_reversal_opens_more_than_the_invoice_though_another_took_a_part_with_it() 
         receivables.invoice(1, UnixMillis::new(10), Units::new(10), Units::new(10)),
         [allocation(2, 1, Units::new(4)), allocation(1, 1, Units::new(6))]
     );
-    receivables.reverse("p2", Units::new(4), Units::new(16));
+    receivables.reverse(&"p2".into(), Units::new(4), Units::new(16));
     assert_eq!(receivables.open(), Units::ZERO);
-    receivables.reverse("p1", Units::new(26), Units::new(-10));
+    receivables.reverse(&"p1".into(), Units::new(26), Units::new(-10));
     assert_eq!(receivables.open(), Units::new(10));
 }
 

@@ -12,6 +12,7 @@ use crate::bills::allocate::by_hand::NotAllocated;
 use crate::record::narrow;
 use crate::store::Columns;
 use crate::{Billing, BillingError};
+use domain::ids::{AccountId, RequestId};
 use domain::money::{Units, format_units};
 use domain::origin::Origin;
 use domain::time::UnixMillis;
@@ -30,13 +31,13 @@ pub enum Act {
 /// A request of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ByHand {
-    pub account: String,
+    pub account: AccountId,
     /// The caller's name for it.
-    pub request_id: String,
+    pub request_id: RequestId,
     /// What to do.
     pub act: Act,
     /// The request id of the payment, or of another credit.
-    pub credit: String,
+    pub credit: RequestId,
     /// The number of the invoice; empty where none is meant.
     pub invoice: String,
     /// The amount; `None` for as much as possible.
@@ -103,13 +104,13 @@ impl Billing {
         let connection = &mut *transaction;
         // The first statement of each step is an update of this row.
         let lock = "UPDATE partitions SET fence = fence WHERE partition = (SELECT partition FROM accounts WHERE account = $1)";
-        if sqlx::query(lock).bind(asked.account.clone()).execute(&mut *connection).await?.rows_affected() == 0 {
+        if sqlx::query(lock).bind(asked.account.to_string()).execute(&mut *connection).await?.rows_affected() == 0 {
             return Ok(Err(NotAllocated::NoSuchCredit));
         }
         if let Some(done) = repeated(connection, asked).await? {
             return Ok(Ok(done));
         }
-        let account = asked.account.as_str();
+        let account = &asked.account;
         let mut load_plan = LoadPlan::default();
         load_plan.accounts.insert(account);
         load_plan.payers.insert(account);
@@ -136,9 +137,9 @@ impl Billing {
              on_behalf_of, after_entry) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, \
              (SELECT next_sequence - 1 FROM partitions WHERE partition = (SELECT partition FROM accounts WHERE account = $1)))",
         )
-        .bind(asked.account.clone())
+        .bind(asked.account.to_string())
         .bind(number)
-        .bind(asked.request_id.clone())
+        .bind(asked.request_id.to_string())
         .bind(asked.content())
         .bind(credit)
         .bind(document)
@@ -157,16 +158,16 @@ impl Billing {
 }
 
 /// An amount of an account, as a decimal.
-async fn text_of(connection: &mut AnyConnection, account: &str, amount: Units) -> Result<String, BillingError> {
+async fn text_of(connection: &mut AnyConnection, account: &AccountId, amount: Units) -> Result<String, BillingError> {
     let sql = "SELECT decimals, minor_digits FROM accounts WHERE account = $1";
-    let row = sqlx::query(sql).bind(account.to_owned()).fetch_one(connection).await?;
+    let row = sqlx::query(sql).bind(account.to_string()).fetch_one(connection).await?;
     Ok(format_units(amount, narrow(&row, "decimals")?, narrow(&row, "minor_digits")?))
 }
 
 /// What was done under the request's id before.
 async fn repeated(connection: &mut AnyConnection, asked: &ByHand) -> Result<Option<ByHandOutcome>, BillingError> {
     let sql = "SELECT content, amount FROM allocations_by_hand WHERE account = $1 AND request_id = $2";
-    let query = sqlx::query(sql).bind(asked.account.clone()).bind(asked.request_id.clone());
+    let query = sqlx::query(sql).bind(asked.account.to_string()).bind(asked.request_id.to_string());
     let Some(row) = query.fetch_optional(connection).await? else { return Ok(None) };
     if row.try_get::<String, _>("content")? != asked.content() {
         return Err(BillingError::RequestIdReused);
@@ -174,9 +175,9 @@ async fn repeated(connection: &mut AnyConnection, asked: &ByHand) -> Result<Opti
     Ok(Some(ByHandOutcome { amount: row.units("amount")?.abs(), replayed: true }))
 }
 
-async fn next_number(connection: &mut AnyConnection, account: &str) -> Result<i64, BillingError> {
+async fn next_number(connection: &mut AnyConnection, account: &AccountId) -> Result<i64, BillingError> {
     let sql = "SELECT CAST(COALESCE(MAX(number), 0) + 1 AS BIGINT) FROM allocations_by_hand WHERE account = $1";
-    Ok(sqlx::query(sql).bind(account.to_owned()).fetch_one(connection).await?.try_get(0)?)
+    Ok(sqlx::query(sql).bind(account.to_string()).fetch_one(connection).await?.try_get(0)?)
 }
 
 /// The result.

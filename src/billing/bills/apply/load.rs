@@ -24,6 +24,7 @@ use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use domain::account::Category;
 use domain::entry::EntryKind;
+use domain::ids::AccountId;
 use ledger::codec;
 
 const ACCOUNTS: Table = Table { name: "accounts", columns: &[("account", Type::Text)], on_conflict: "" };
@@ -70,15 +71,15 @@ const DOCUMENTS: Table = Table {
     on_conflict: "",
 };
 
-fn names<'a>(accounts: &BTreeSet<&'a str>) -> Vec<Vec<Value<'a>>> {
+fn names<'a>(accounts: &BTreeSet<&'a AccountId>) -> Vec<Vec<Value<'a>>> {
     accounts.iter().map(|account| vec![(*account).into()]).collect()
 }
 
-fn pairs<'a>(bills: &BTreeSet<(&'a str, u32)>) -> Vec<Vec<Value<'a>>> {
+fn pairs<'a>(bills: &BTreeSet<(&'a AccountId, u32)>) -> Vec<Vec<Value<'a>>> {
     bills.iter().map(|(account, bill)| vec![(*account).into(), i64::from(*bill).into()]).collect()
 }
 
-fn named<'a>(requests: &BTreeSet<(&'a str, &'a str)>) -> Vec<Vec<Value<'a>>> {
+fn named<'a, T: Copy + Into<Value<'a>>>(requests: &BTreeSet<(&'a AccountId, T)>) -> Vec<Vec<Value<'a>>> {
     requests.iter().map(|(account, request_id)| vec![(*account).into(), (*request_id).into()]).collect()
 }
 
@@ -133,7 +134,7 @@ async fn load_accounts(
 ) -> Result<(), BillingError> {
     let accounts = names(&load_plan.accounts);
     for row in ACCOUNTS.find(connection, dialect, "account, currency, decimals, minor_digits, mode, balance", &accounts).await? {
-        let account: String = row.try_get("account")?;
+        let account = row.account_id("account")?;
         let ledger = loaded_bills.accounts.entry(account).or_default();
         ledger.denomination = Denomination {
             currency: row.try_get("currency")?,
@@ -145,7 +146,7 @@ async fn load_accounts(
     }
     // A conversion changes its row, too.
     for row in BILL_ENDS.find(connection, dialect, "*", &accounts).await? {
-        let account: String = row.try_get("account")?;
+        let account = row.account_id("account")?;
         loaded_bills.accounts.entry(account).or_default().end = BillEnd {
             balance: row.units("balance")?,
             converted_bill: narrow(&row, "converted_bill")?,
@@ -170,7 +171,7 @@ async fn load_receivables(
     credits.extend(reversed);
     credits.extend(CREDITS_SET_ASIDE.find(connection, dialect, "*", &names(&load_plan.accounts)).await?);
     for row in credits {
-        let account: String = row.try_get("account")?;
+        let account = row.account_id("account")?;
         let credits = &mut loaded_bills.accounts.entry(account).or_default().receivables.credits;
         credits.push(credit(&row)?);
     }
@@ -190,7 +191,7 @@ async fn load_paid(
 ) -> Result<(), BillingError> {
     let mut documents = BTreeSet::new();
     for row in ALLOCATIONS.find(connection, dialect, "*", credits).await? {
-        let account: String = row.try_get("account")?;
+        let account = row.account_id("account")?;
         let allocation = Allocation { credit: row.try_get("credit")?, document: row.try_get("document")?, amount: row.units("amount")? };
         documents.insert(allocation.document);
         loaded_bills.accounts.entry(account).or_default().receivables.paid.push(allocation);
@@ -201,7 +202,7 @@ async fn load_paid(
 fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
     Ok(Credit {
         sequence: row.try_get("sequence")?,
-        request_id: row.try_get("request_id")?,
+        request_id: row.request_id("request_id")?,
         time: row.instant("time")?,
         amount: row.units("amount")?,
         allocated: row.units("allocated")?,
@@ -214,9 +215,10 @@ fn credit(row: &AnyRow) -> Result<Credit, BillingError> {
 /// Corrections by hand of the bills that are cut.
 async fn load_adjustments(connection: &mut AnyConnection, dialect: Dialect, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
     let adjusted = loaded_bills.totals.iter().filter(|(_, totals)| totals.iter().any(|total| total.kind == EntryKind::Adjusted));
-    let keys: Vec<Vec<Value<'_>>> = adjusted.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
+    let keys: Vec<Vec<Value<'_>>> =
+        adjusted.map(|((account, bill), _)| vec![account.to_string().into(), i64::from(*bill).into()]).collect();
     for row in ADJUSTMENTS.find(connection, dialect, "*", &keys).await? {
-        let key = (row.try_get("account")?, narrow(&row, "bill")?);
+        let key = (row.account_id("account")?, narrow(&row, "bill")?);
         let adjustment = Adjustment { time: row.instant("time")?, amount: row.units("amount")?, reason: row.try_get("reason")? };
         loaded_bills.adjustments.entry(key).or_default().push(adjustment);
     }
@@ -235,9 +237,9 @@ async fn load_refunds(
     let is_refund = |total: &Total| total.kind.is_refund();
     let with_refunds = loaded_bills.totals.iter().filter(|(_, totals)| totals.iter().any(is_refund));
     let keys: Vec<Vec<Value<'_>>> =
-        with_refunds.map(|((account, bill), _)| vec![account.clone().into(), i64::from(*bill).into()]).collect();
+        with_refunds.map(|((account, bill), _)| vec![account.to_string().into(), i64::from(*bill).into()]).collect();
     for row in REFUNDS.find(connection, dialect, "*", &keys).await? {
-        let key = (row.try_get("account")?, narrow(&row, "bill")?);
+        let key = (row.account_id("account")?, narrow(&row, "bill")?);
         loaded_bills.refunds.entry(key).or_default().push(refund(&row)?);
     }
     let keys: Vec<_> = load_plan.refunded.iter().map(|(account, request_id)| vec![request_key(account, request_id).into()]).collect();
@@ -245,7 +247,7 @@ async fn load_refunds(
     for row in charges.find(connection, dialect, "*", &keys).await? {
         let kind: EntryKind = coded(&row, "kind", EntryKind::from_number)?;
         if kind.is_charge() {
-            let key = (row.try_get("account")?, row.try_get("request_id")?, narrow(&row, "bill")?);
+            let key = (row.account_id("account")?, row.request_id("request_id")?, narrow(&row, "bill")?);
             let subject = Subject {
                 category: category(&row)?,
                 item: row.try_get("item")?,
@@ -260,7 +262,7 @@ async fn load_refunds(
         loaded_bills.has_gap = sqlx::query("SELECT partition FROM gaps LIMIT 1").fetch_optional(&mut *connection).await?.is_some();
     }
     for row in DOCUMENTS.find(connection, dialect, "*", &pairs(&load_plan.credited)).await? {
-        loaded_bills.documents.insert((row.try_get("account")?, narrow(&row, "bill")?), row.try_get("id")?);
+        loaded_bills.documents.insert((row.account_id("account")?, narrow(&row, "bill")?), row.try_get("id")?);
     }
     for row in UNCREDITED.find(connection, dialect, "*", &pairs(&load_plan.credited)).await? {
         loaded_bills.uncredited.push(uncredited(&row)?);
@@ -283,7 +285,7 @@ fn uncredited(row: &AnyRow) -> Result<Uncredited, BillingError> {
         amount: row.units("amount")?,
         time: row.instant("time")?,
     };
-    let (account, bill) = (row.try_get("account")?, narrow(row, "bill")?);
+    let (account, bill) = (row.account_id("account")?, narrow(row, "bill")?);
     Ok(Uncredited { account, bill, sequence: row.try_get("sequence")?, place: row.try_get("place")?, refund, note: 0, is_changed: false })
 }
 

@@ -7,36 +7,37 @@ use crate::bills::allocations::is_credit;
 use crate::record::Record;
 use domain::account::Mode;
 use domain::entry::EntryKind;
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 
 /// The rows to load for a run of records.
 #[derive(Debug, Default)]
 pub(super) struct LoadPlan<'a> {
     /// Accounts that anything is to be done for.
-    pub(super) accounts: BTreeSet<&'a str>,
+    pub(super) accounts: BTreeSet<&'a AccountId>,
     /// Bills that are cut at a period's end or by a conversion.
-    pub(super) bills: BTreeSet<(&'a str, u32)>,
+    pub(super) bills: BTreeSet<(&'a AccountId, u32)>,
     /// Accounts whose invoices may be paid by what was paid in before, or by what is left when a payment is reversed.
-    pub(super) payers: BTreeSet<&'a str>,
+    pub(super) payers: BTreeSet<&'a AccountId>,
     /// What comes in that may pay invoices, the oldest first, by account.
-    pub(super) coming_in: BTreeMap<&'a str, Units>,
+    pub(super) coming_in: BTreeMap<&'a AccountId, Units>,
     /// Accounts whose open invoices are all looked at.
-    pub(super) all_open: BTreeSet<&'a str>,
+    pub(super) all_open: BTreeSet<&'a AccountId>,
     /// Invoices that payments name: account, number.
-    pub(super) named: BTreeSet<(&'a str, &'a str)>,
+    pub(super) named: BTreeSet<(&'a AccountId, &'a str)>,
     /// Payments and write-offs that are reversed.
-    pub(super) reversed: BTreeSet<(&'a str, &'a str)>,
+    pub(super) reversed: BTreeSet<(&'a AccountId, &'a RequestId)>,
     /// Charges that are refunded: account, request id.
-    pub(super) refunded: BTreeSet<(&'a str, &'a str)>,
+    pub(super) refunded: BTreeSet<(&'a AccountId, &'a RequestId)>,
     /// Bills whose charges are refunded to the balance.
-    pub(super) credited: BTreeSet<(&'a str, u32)>,
+    pub(super) credited: BTreeSet<(&'a AccountId, u32)>,
 }
 
 impl<'a> LoadPlan<'a> {
     pub(super) fn of(records: &'a [Record]) -> Self {
         let mut load_plan = Self::default();
         for Record { entry, .. } in records {
-            let account = entry.account.as_str();
+            let account = &entry.account;
             if is_credit(entry) {
                 *load_plan.coming_in.entry(account).or_default() += entry.amount().max(entry.data.movement().balance);
                 load_plan.named.extend(entry.metadata.invoices.iter().map(|number| (account, number.as_str())));

@@ -12,6 +12,7 @@ use crate::record::Record;
 use crate::store::Dialect;
 use domain::command::Metadata;
 use domain::entry::{Entry, EntryData, EntryKind};
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::rules::Cut;
 use domain::time::UnixMillis;
@@ -31,14 +32,14 @@ pub struct Preview {
 pub async fn preview(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    account: &str,
+    account: &AccountId,
     cut_at: impl Fn(UnixMillis) -> UnixMillis,
 ) -> Result<Preview, BillingError> {
-    let query = sqlx::query("SELECT * FROM accounts WHERE account = $1").bind(account.to_owned());
+    let query = sqlx::query("SELECT * FROM accounts WHERE account = $1").bind(account.to_string());
     let row = query.fetch_optional(&mut *connection).await?.ok_or(BillingError::NotFound("account"))?;
     let state = read_account(&row)?;
     let begun = "SELECT MIN(first_at) FROM totals WHERE account = $1 AND bill = $2";
-    let query = sqlx::query(begun).bind(account.to_owned()).bind(i64::from(state.account.open_bill));
+    let query = sqlx::query(begun).bind(account.to_string()).bind(i64::from(state.account.open_bill));
     let begun_at: Option<UnixMillis> = query.fetch_one(&mut *connection).await?.try_get::<Option<i64>, _>(0)?.map(UnixMillis::new);
     let mut load_plan = LoadPlan::default();
     load_plan.accounts.insert(account);
@@ -51,7 +52,7 @@ pub async fn preview(
     let entry = Entry {
         data: EntryData::PeriodClosed { billed: cut.billed },
         account: account.to_owned(),
-        request_id: String::new(),
+        request_id: RequestId::default(),
         account_sequence: state.account.sequence + 1,
         time: cut_at(begun_at.unwrap_or_default()),
         mode: state.account.mode,
@@ -61,7 +62,7 @@ pub async fn preview(
         reserved: state.account.reserved,
         fingerprint: Default::default(),
         metadata: Metadata::default(),
-        refers_to: String::new(),
+        refers_to: RequestId::default(),
     };
     let record = Record { partition: state.partition, sequence: state.last_sequence + 1, previous: None, entry };
     // The totals of a bill that is cut have what was rounded of its amount due.

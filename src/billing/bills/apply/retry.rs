@@ -1,6 +1,7 @@
 //! Works a document that was held back out again, from the entry that led to it and those of its bill: the journal is what is right. The
 //! amounts are those of the cut, whatever was paid since; only the lines, and whether they add up, can differ.
 
+use crate::store::Columns;
 use platform::telemetry::personal::LoggedAccount;
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use crate::record::{Record, behind};
 use crate::store::Dialect;
 use crate::{Billing, BillingError, name_of};
 use domain::entry::{Entry, EntryKind};
+use domain::ids::AccountId;
 use domain::money::format_units;
 
 /// How many entries are read at once.
@@ -34,7 +36,7 @@ const BEHIND: i64 = 8;
 pub struct Retried {
     /// The document.
     pub id: i64,
-    pub account: String,
+    pub account: AccountId,
     /// Why it is still held back; empty if it is good, and waits for its number.
     pub held_reason: String,
 }
@@ -65,7 +67,7 @@ impl Billing {
             return Err(BillingError::NotFound("held document"));
         }
         let row = sqlx::query("SELECT account, content FROM documents WHERE id = $1").bind(id).fetch_one(&mut *connection).await?;
-        let (account, content): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+        let (account, content): (AccountId, String) = (row.account_id(0)?, row.try_get(1)?);
         let held: Document = serde_json::from_str(&content).map_err(BillingError::corrupt)?;
         let partition = u16::try_from(id & 0xffff).map_err(BillingError::corrupt)?;
         let sequence = u64::try_from(id >> 16).map_err(BillingError::corrupt)?;

@@ -11,6 +11,7 @@ use crate::sending::outbox::{self, TakenPayment};
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type, Value};
 use domain::account::Mode;
+use domain::ids::AccountId;
 use domain::money::Units;
 
 const DOCUMENTS: Table = Table {
@@ -283,7 +284,7 @@ async fn put_receipts(connection: &mut AnyConnection, dialect: Dialect, bills: &
 }
 
 /// What a new credit says of itself; of one that is there it is left as it is.
-fn said<'a>(loaded_bills: &'a LoadedBills, account: &str, sequence: i64) -> [Value<'a>; 8] {
+fn said<'a>(loaded_bills: &'a LoadedBills, account: &AccountId, sequence: i64) -> [Value<'a>; 8] {
     let Some(credited) = loaded_bills.made_credits.get(&(account.to_owned(), sequence)) else {
         return [0.into(), 0.into(), 0.into(), "".into(), "".into(), "".into(), "".into(), "".into()];
     };

@@ -9,7 +9,7 @@ fn denomination() -> Denomination {
 
 fn bill(mode: Mode) -> CutBill {
     CutBill {
-        account: "acme".to_owned(),
+        account: "acme".into(),
         denomination: denomination(),
         bill: 3,
         cause: Cause::PeriodEnd,
@@ -218,7 +218,7 @@ fn what_does_not_add_up_is_held_back_and_the_difference_is_named() {
 #[test]
 fn a_single_charge_is_an_invoice_of_one_line() {
     let charge = SingleCharge {
-        account: "acme".to_owned(),
+        account: "acme".into(),
         denomination: denomination(),
         bill: 4,
         time: UnixMillis::new(50),

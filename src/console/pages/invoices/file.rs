@@ -57,5 +57,22 @@ fn record(locale: &Locale, stored: StoredDocument, now: UnixMillis) -> Vec<Strin
     let (number, account, customer) = (document.number.clone(), document.account.clone(), document.customer.name.clone());
     let (currency, refers_to) = (document.currency.clone(), document.refers_to.clone());
     let id = name_of(stored.id);
-    vec![id, number, kind, state, account, customer, currency, total, open, tax, from, to, issued, due, refers_to, stored.held_reason]
+    vec![
+        id,
+        number,
+        kind,
+        state,
+        account.into(),
+        customer,
+        currency,
+        total,
+        open,
+        tax,
+        from,
+        to,
+        issued,
+        due,
+        refers_to,
+        stored.held_reason,
+    ]
 }

@@ -19,6 +19,7 @@ use access::Permission;
 use billing::change::Change;
 use billing::document::{Exemption, Relief};
 use billing::issuer::{Dated, in_force};
+use domain::ids::AccountId;
 
 /// How tax can be treated: the value, and the key of its name.
 const TREATMENTS: [(&str, &str, Option<Relief>); 3] = [
@@ -62,14 +63,14 @@ fn named(exemption: Option<&Exemption>) -> (&'static str, &'static str) {
 pub async fn show(
     State(console): State<Console>,
     visitor: Visitor,
-    Path(id): Path<String>,
+    Path(id): Path<AccountId>,
     Query(Done { done }): Query<Done>,
 ) -> Result<Response, Failure> {
     let form = Form::new(&console);
     page(&console, &visitor, &id, &done, form).await
 }
 
-async fn page(console: &Console, visitor: &Visitor, id: &str, done: &str, form: Form) -> Result<Response, Failure> {
+async fn page(console: &Console, visitor: &Visitor, id: &AccountId, done: &str, form: Form) -> Result<Response, Failure> {
     let (context, use_cases, locale) = (visitor.context(), &console.use_cases, &visitor.locale);
     let versions = use_cases.handle(&context, use_cases.exemptions(&context, id)).await?;
     let today: Date = locale.machine_day(use_cases.clock().now()).parse().unwrap_or_default();
@@ -94,7 +95,7 @@ async fn page(console: &Console, visitor: &Visitor, id: &str, done: &str, form: 
 }
 
 /// Sends what holds from which day on as CSV.
-pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>) -> Result<Response, Failure> {
+pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>) -> Result<Response, Failure> {
     let (context, use_cases) = (visitor.context(), &console.use_cases);
     let versions = use_cases.handle(&context, use_cases.exemptions(&context, &id)).await?;
     let rows = versions.into_iter().map(|Dated { valid_from, value }| {
@@ -105,7 +106,7 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Path(id)
 }
 
 /// Handles the submitted form.
-pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<String>, fields: Fields) -> Result<Response, Failure> {
+pub async fn set(State(console): State<Console>, visitor: Visitor, Path(id): Path<AccountId>, fields: Fields) -> Result<Response, Failure> {
     let mut reader = FieldReader::new(&fields, &visitor.locale);
     let asked = change(&console, &visitor, &mut reader);
     let valid_from = reader.optional_day("valid-from");

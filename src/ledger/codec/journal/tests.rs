@@ -3,6 +3,7 @@
 use super::*;
 use domain::account::{Category, NonUsageBilling};
 use domain::entry::{EntryData, GivenBack, Limits, RefundedTo};
+use domain::ids::RequestId;
 use domain::money::Units;
 
 #[test]
@@ -71,7 +72,7 @@ fn fields_that_this_version_does_not_know_are_skipped() {
         let entry = Entry {
             data: EntryData::ToppedUp { amount: Units::new(5) },
             account: "acme".into(),
-            request_id: String::new(),
+            request_id: RequestId::default(),
             account_sequence: 1,
             time: UnixMillis::new(7),
             mode: Mode::Prepaid,
@@ -81,7 +82,7 @@ fn fields_that_this_version_does_not_know_are_skipped() {
             reserved: Units::ZERO,
             fingerprint: [0; 8],
             metadata: Metadata::default(),
-            refers_to: String::new(),
+            refers_to: RequestId::default(),
         };
         put_entry(&mut entries, &entry, 0, UnixMillis::new(7));
         let mut bytes = 5_u64.to_le_bytes().to_vec();

@@ -14,18 +14,19 @@ use crate::redis::{Bytes, RedisEngine};
 use crate::{Block, IdempotencyKey, LedgerError, ReservationPlace};
 use domain::account::{Account, Profile, Reservation};
 use domain::entry::{Entry, EntryData};
+use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
 use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
 
 /// The stored state.
 #[derive(Default)]
 pub(super) struct StoredState {
-    pub(super) accounts: HashMap<String, Account>,
-    pub(super) profiles: HashMap<String, Profile>,
+    pub(super) accounts: HashMap<AccountId, Account>,
+    pub(super) profiles: HashMap<AccountId, Profile>,
     /// The places of the accounts' reservations in the set of them by account.
-    pub(super) places: BTreeMap<String, Vec<ReservationPlace>>,
+    pub(super) places: BTreeMap<AccountId, Vec<ReservationPlace>>,
     /// The reservations that the step was about, by account.
-    pub(super) held: Vec<(String, IdempotencyKey)>,
+    pub(super) held: Vec<(AccountId, IdempotencyKey)>,
     /// All reservations of the accounts.
     pub(super) reservations: HashMap<IdempotencyKey, Reservation>,
     pub(super) requests: HashMap<IdempotencyKey, IdempotencyRecord>,
@@ -73,19 +74,19 @@ impl RedisEngine {
         let accounts: Vec<&str> = distinct(entries.iter().map(|entry| entry.account.as_str()));
         for (id, stored) in accounts.iter().zip(self.fields(keys, keys.accounts(), &accounts).await?) {
             if let Some(stored) = stored {
-                stored_state.accounts.insert((*id).to_owned(), decode_account(&stored).map_err(|error| damaged(id, error))?);
+                stored_state.accounts.insert((*id).into(), decode_account(&stored).map_err(|error| damaged(id, error))?);
             }
             let command =
                 redis::cmd("ZRANGEBYLEX").arg(keys.reservations_by_account()).arg(format!("[{id}\0")).arg(format!("({id}\u{1}")).clone();
             let members: Vec<Vec<u8>> = self.read(keys, &command).await?;
             let places = members.iter().map(|member| decode_reservation_place(id, member).map_err(|error| damaged(id, error)));
-            stored_state.places.insert((*id).to_owned(), places.collect::<Result<_, _>>()?);
+            stored_state.places.insert((*id).into(), places.collect::<Result<_, _>>()?);
         }
         let changed = entries.iter().filter(|entry| matches!(entry.data, EntryData::Created { .. } | EntryData::Updated { .. }));
         let changed: Vec<&str> = distinct(changed.map(|entry| entry.account.as_str()));
         for (id, stored) in changed.iter().zip(self.fields(keys, keys.profiles(), &changed).await?) {
             if let Some(stored) = stored {
-                stored_state.profiles.insert((*id).to_owned(), decode_profile(&stored).map_err(|error| damaged(id, error))?);
+                stored_state.profiles.insert((*id).into(), decode_profile(&stored).map_err(|error| damaged(id, error))?);
             }
         }
 
@@ -99,7 +100,7 @@ impl RedisEngine {
             }
         }
 
-        let named = |name: fn(&Entry) -> &str| {
+        let named = |name: fn(&Entry) -> &RequestId| {
             let named = entries.iter().filter(move |entry| !name(entry).is_empty());
             named.map(move |entry| (IdempotencyKey::of(&entry.account, name(entry)), entry.account.as_str()))
         };
@@ -139,7 +140,7 @@ impl RedisEngine {
 }
 
 /// The reservation that an entry is about, and its account.
-fn held_by(entry: &Entry) -> Option<(String, IdempotencyKey)> {
+fn held_by(entry: &Entry) -> Option<(AccountId, IdempotencyKey)> {
     let name = match entry.data {
         EntryData::Reserved { .. } => &entry.request_id,
         EntryData::ReservationExtended { .. } | EntryData::Released { .. } => &entry.refers_to,

@@ -13,6 +13,7 @@ use crate::redis::script::NEVER;
 use crate::{LedgerError, NamePlace, ReservationPlace, fold_name};
 use domain::account::Account;
 use domain::entry::{Entry, EntryData};
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -31,7 +32,7 @@ impl<'a> Writes<'a> {
     }
 
     /// The accounts' records.
-    fn accounts(&self) -> Result<Vec<(String, Vec<u8>)>, LedgerError> {
+    fn accounts(&self) -> Result<Vec<(AccountId, Vec<u8>)>, LedgerError> {
         let time = self.torn.block.time;
         let mut records = Vec::new();
         for (id, places) in &self.stored.places {
@@ -118,7 +119,7 @@ impl<'a> Writes<'a> {
             let former = self.stored.profiles.get(id).map(|former| place(&former.name));
             gone.extend(former.filter(|former| *former != place(&profile.name)));
             places.push((b"0".to_vec(), place(&profile.name)));
-            put.push((id.clone().into_bytes(), encode_profile(id, profile)));
+            put.push((id.as_bytes().to_vec(), encode_profile(id, profile)));
         }
         self.list("ZREM", "names", gone);
         self.pairs("ZADD", "names", places);
@@ -165,7 +166,7 @@ impl<'a> Writes<'a> {
         ];
         let counts = [2 * accounts.len(), self.list.len()].map(|count| count.to_string().into_bytes());
         let mut arguments: Vec<_> = std::iter::once(state.concat()).chain(counts).collect();
-        arguments.extend(accounts.into_iter().flat_map(|(id, record)| [id.into_bytes(), record]));
+        arguments.extend(accounts.into_iter().flat_map(|(id, record)| [id.into_string().into_bytes(), record]));
         for (command, place, of_command) in self.list {
             let head = [command.to_owned(), place.to_string(), of_command.len().to_string()];
             arguments.extend(head.map(String::into_bytes).into_iter().chain(of_command));

@@ -4,6 +4,7 @@ use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
 use tollgate::domain::command::{
     Action, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reserve, Reversal, TemporaryChange, Until,
 };
+use tollgate::domain::ids::RequestId;
 use tollgate::domain::money::DecimalAmount;
 use tollgate::domain::time::UnixMillis;
 
@@ -79,7 +80,7 @@ pub fn action(what: &What, now: UnixMillis) -> Option<Action> {
                 "subscription" => Category::Subscription,
                 _ => Category::Usage,
             },
-            reservation: against.map(str::to_owned),
+            reservation: against.map(str::to_owned).map(RequestId::from),
             then: match then {
                 Next::Settle => RemainderPolicy::Settle,
                 Next::Keep => RemainderPolicy::Keep,
@@ -87,10 +88,12 @@ pub fn action(what: &What, now: UnixMillis) -> Option<Action> {
             },
             excess: if *is_consumed { ExcessPolicy::AlreadyConsumed } else { ExcessPolicy::WithinUsableCredit },
         }),
-        What::Release(name) => Action::Release { reservation: (*name).to_owned() },
-        What::Refund { charge, amount } => Action::Refund(Reversal::of((*charge).to_owned(), amount.map(decimal))),
-        What::ReversePayment { payment, amount } => Action::ReversePayment(Reversal::of((*payment).to_owned(), amount.map(decimal))),
-        What::ReverseWriteOff { write_off, amount } => Action::ReverseWriteOff(Reversal::of((*write_off).to_owned(), amount.map(decimal))),
+        What::Release(name) => Action::Release { reservation: (*name).to_owned().into() },
+        What::Refund { charge, amount } => Action::Refund(Reversal::of((*charge).to_owned().into(), amount.map(decimal))),
+        What::ReversePayment { payment, amount } => Action::ReversePayment(Reversal::of((*payment).to_owned().into(), amount.map(decimal))),
+        What::ReverseWriteOff { write_off, amount } => {
+            Action::ReverseWriteOff(Reversal::of((*write_off).to_owned().into(), amount.map(decimal)))
+        }
         What::TopUp(amount) => Action::TopUp { amount: decimal(amount) },
         What::RecordPayment(amount) => Action::RecordPayment { amount: decimal(amount), invoices: Vec::new() },
         What::Withdraw(amount) => Action::Withdraw { amount: decimal(amount), is_paid_out: false },

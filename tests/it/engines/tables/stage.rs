@@ -8,6 +8,7 @@ use tollgate::clock::Clock;
 use tollgate::domain::account::Account;
 use tollgate::domain::command::{Action, Command, Metadata};
 use tollgate::domain::entry::{Entry, EntryKind};
+use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::Units;
 use tollgate::domain::outcome::{Outcome, Refusal};
 use tollgate::domain::rules::MAX_OPEN_RESERVATIONS;
@@ -91,7 +92,7 @@ impl Stage {
 
     fn command(&self, account: &str, request_id: &str, action: Action) -> Command {
         let (account, request_id, metadata) = (account.to_owned(), request_id.to_owned(), Metadata::default());
-        Command { account, request_id, first_sent_at: None, currency: None, action, metadata }
+        Command { account: account.into(), request_id: request_id.into(), first_sent_at: None, currency: None, action, metadata }
     }
 
     async fn send(&self, account: &str, request_id: &str, action: Action) -> Answered {
@@ -138,7 +139,7 @@ impl Stage {
     }
 
     async fn look(&self, account: &str) -> Option<Outcome> {
-        self.ledger.observe(account, false).await.unwrap().ok()
+        self.ledger.observe(&AccountId::from(account), false).await.unwrap().ok()
     }
 
     async fn entries(&self, account: &str) -> Vec<Entry> {
@@ -160,9 +161,9 @@ impl Stage {
             }),
             About::Writes(entries) => equal(list(new.iter().map(|written| entry(written, account)).collect()), &entries.join(", ")),
             About::LooksUp(words) => equal(looked_up.join(", "), &words.join(", ")),
-            About::Name(name) => equal(self.ledger.profile(id).await.unwrap().unwrap().name, name),
+            About::Name(name) => equal(self.ledger.profile(&AccountId::from(id)).await.unwrap().unwrap().name, name),
             About::LowCredit(expected) => {
-                let threshold = self.ledger.profile(id).await.unwrap().unwrap().low_credit_threshold;
+                let threshold = self.ledger.profile(&AccountId::from(id)).await.unwrap().unwrap().low_credit_threshold;
                 equal(threshold.map_or_else(|| "nothing".to_owned(), |units| amount(units.get(), account)), expected)
             }
             About::Document(..) | About::Open(_) | About::Notes(_) | About::Unallocated(_) => Ok(()),

@@ -15,6 +15,7 @@ use crate::bills::allocate::Payable;
 use crate::store::Columns;
 use crate::store::Dialect;
 use crate::store::rows::{Table, Type};
+use domain::ids::AccountId;
 use domain::money::Units;
 use domain::time::UnixMillis;
 
@@ -53,13 +54,13 @@ pub(super) async fn load(
 ) -> Result<(), BillingError> {
     for row in OPEN_SUMS.find(connection, dialect, "*", &names(&load_plan.accounts)).await? {
         let (count, amount): (i64, Units) = (row.try_get("open_count")?, row.units("open_amount")?);
-        let ledger = loaded_bills.accounts.entry(row.try_get("account")?).or_default();
+        let ledger = loaded_bills.accounts.entry(row.account_id("account")?).or_default();
         ledger.stored_open = (count, amount);
         (ledger.open_elsewhere, ledger.receivables.open_elsewhere) = (count, amount);
     }
-    let count = |account: &str| loaded_bills.accounts.get(account).map_or(0, |ledger| ledger.stored_open.0);
+    let count = |account: &AccountId| loaded_bills.accounts.get(account).map_or(0, |ledger| ledger.stored_open.0);
     let may_be_paid = load_plan.coming_in.keys().chain(&load_plan.all_open).filter(|account| count(account) > 0);
-    let (few, many): (BTreeSet<&str>, BTreeSet<&str>) =
+    let (few, many): (BTreeSet<&AccountId>, BTreeSet<&AccountId>) =
         may_be_paid.partition(|account| count(account) <= FEW || load_plan.all_open.contains(*account));
     for row in OPEN_PAYABLES.find(connection, dialect, "*", &names(&few)).await? {
         take(&row, loaded_bills)?;
@@ -79,14 +80,19 @@ pub(super) async fn load(
 }
 
 /// The oldest of an account, up to an amount.
-async fn oldest(connection: &mut AnyConnection, account: &str, amount: Units, loaded_bills: &mut LoadedBills) -> Result<(), BillingError> {
+async fn oldest(
+    connection: &mut AnyConnection,
+    account: &AccountId,
+    amount: Units,
+    loaded_bills: &mut LoadedBills,
+) -> Result<(), BillingError> {
     let sql = "SELECT payables.*, COALESCE(issued.number, '') AS number FROM payables \
                LEFT JOIN issued ON issued.document = payables.document \
                WHERE payables.account = $1 AND open_amount > 0 AND (payables.cut_at, payables.document) > ($2, $3) \
                ORDER BY payables.cut_at, payables.document LIMIT $4";
     let (mut after, mut left) = ((UnixMillis::MIN, i64::MIN), amount);
     while left > Units::ZERO {
-        let query = sqlx::query(sql).bind(account.to_owned()).bind(after.0.get()).bind(after.1).bind(FEW);
+        let query = sqlx::query(sql).bind(account.to_string()).bind(after.0.get()).bind(after.1).bind(FEW);
         let rows = query.fetch_all(&mut *connection).await?;
         let Some(last) = rows.last() else { break };
         after = (last.instant("cut_at")?, last.try_get("document")?);
@@ -124,7 +130,7 @@ fn take(row: &AnyRow, loaded_bills: &mut LoadedBills) -> Result<(), BillingError
     if !loaded_bills.loaded.insert(document) {
         return Ok(());
     }
-    let ledger = loaded_bills.accounts.entry(row.try_get("account")?).or_default();
+    let ledger = loaded_bills.accounts.entry(row.account_id("account")?).or_default();
     if open > 0 {
         ledger.open_elsewhere -= 1;
         ledger.receivables.open_elsewhere -= Units::new(open);

@@ -13,6 +13,7 @@ use crate::store::{Store, sqlite_url};
 use domain::account::Mode;
 use domain::command::Metadata;
 use domain::entry::{ChargedFrom, Entry, EntryData};
+use domain::ids::{AccountId, RequestId};
 use domain::time::UnixMillis;
 
 const CENT: Units = Units::new(10_000);
@@ -42,8 +43,8 @@ fn own_bill(amount: Units) -> EntryData {
 fn record(data: EntryData, sequence: u64, invoices: &[&str]) -> Record {
     let entry = Entry {
         data,
-        account: "acme".to_owned(),
-        request_id: format!("r-{sequence}"),
+        account: "acme".into(),
+        request_id: format!("r-{sequence}").into(),
         account_sequence: sequence,
         time: UnixMillis::new(1_000_000),
         mode: Mode::Postpaid,
@@ -54,15 +55,16 @@ fn record(data: EntryData, sequence: u64, invoices: &[&str]) -> Record {
         reserved: Units::ZERO,
         fingerprint: Default::default(),
         metadata: Metadata { invoices: invoices.iter().map(|number| (*number).to_owned()).collect(), ..Metadata::default() },
-        refers_to: String::new(),
+        refers_to: RequestId::default(),
     };
     Record { partition: 0, sequence, previous: None, entry }
 }
 
 async fn worked_out(store: &Store, records: &[Record], all: bool) -> LoadedBills {
+    let acme = AccountId::from("acme");
     let mut load_plan = LoadPlan::of(records);
     if all {
-        load_plan.all_open.insert("acme");
+        load_plan.all_open.insert(&acme);
     }
     let mut loaded_bills = load_bills(&mut store.pool().acquire().await.unwrap(), store.dialect(), &load_plan).await.unwrap();
     for record in records {
