@@ -3,6 +3,7 @@
 
 use std::process::ExitCode;
 
+use platform::files::keep_from_others;
 use tollgate::cli::pipe::end_with_the_reader;
 use tollgate::cli::{CommandLine, failure, output};
 
@@ -12,6 +13,7 @@ use tollgate::cli::{CommandLine, failure, output};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    keep_from_others();
     let (line, output) = CommandLine::parse_with_output();
     if line.is_for_a_terminal() {
         end_with_the_reader();

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, anyhow, ensure};
 use rustix::fs::{Mode, Stat, stat};
+use rustix::process::umask;
 use serde::de::DeserializeOwned;
 
 /// Identifies the state of some files. Compared only with that of the same paths.
@@ -22,6 +23,13 @@ fn one(path: &Path) -> Option<(u64, u64, i64, SystemTime)> {
     let Stat { st_dev, st_ino, st_size, .. } = stat(path).ok()?;
     let changed = std::fs::metadata(path).and_then(|metadata| metadata.modified()).unwrap_or(UNIX_EPOCH);
     Some((st_dev, st_ino, st_size, changed))
+}
+
+/// Keeps what this process writes from now on from all but its owner and group, whatever umask it was started with: stores hold secrets, and
+/// what customers did.
+pub fn keep_from_others() {
+    let before = umask(Mode::RWXO);
+    umask(before | Mode::RWXO);
 }
 
 /// Refuses a file with a secret in it that others than its owner and group can read.

@@ -1,5 +1,6 @@
 //! The embedded engine as a process among others: the system's clock, a full disk, a stop, a kill.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -80,6 +81,23 @@ async fn entries_carry_the_time_of_the_system_after_its_clock_was_set_and_never_
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(last - later < 60_000);
+}
+
+#[tokio::test]
+async fn what_is_written_is_not_for_others_on_the_machine_whatever_the_umask_was() {
+    let folder = temporary_folder();
+    let store = folder.path().join("ledger.db");
+    let made = Command::new("sh").args(["-c", "umask 000; exec \"$0\" init --store \"$1\""]).args([&binary(), &store]).status().unwrap();
+    assert!(made.success());
+    let service = serve(&store, &[]);
+    let backup = folder.path().join("backup.db");
+    let backed_up = async || Operator::of(&service).run_words(&["backup", backup.to_str().unwrap()]).status.success().then_some(());
+    until("the billing store is there, and both are copied", backed_up).await;
+    for name in ["ledger.db", "ledger.billing.db", "backup.db", "backup.billing.db"] {
+        let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o007, 0, "{name} has mode {mode:o}");
+    }
+    assert!(service.stopped().await.success());
 }
 
 #[tokio::test]

@@ -5,19 +5,22 @@
 """
 
 import concurrent.futures
+import pathlib
 import queue
+import re
 import sys
 import time
 import urllib.request
 
 import grpc
+import yaml
 from helper import Client, PATIENCE, debit
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 from opentelemetry.proto.trace.v1 import trace_pb2
 from tollgate.v1 import common_pb2
 
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-DECLINED, REFUSED, UNSAMPLED = "1" * 32, "2" * 32, "3" * 32
+DECLINED, REFUSED, UNSAMPLED, INVALID = "1" * 32, "2" * 32, "3" * 32, "4" * 32
 MANY = [f"{number:032x}" for number in range(0xA00, 0xA00 + 100)]
 DEBIT = "tollgate.v1.ChargingService/Debit"
 
@@ -93,6 +96,7 @@ def charge(address, metrics, account):
     debit_in(TRACE, "1.50").result()
     debit_in(DECLINED, "1000000").result()
     assert debit_in(REFUSED, "1", "nobody").exception().code() == grpc.StatusCode.NOT_FOUND
+    assert debit_in(INVALID, "much").exception().code() == grpc.StatusCode.INVALID_ARGUMENT
     debit_in(UNSAMPLED, "0.01", flags="00").result()
     # At once, so that batches have several.
     for call in [debit_in(trace, "0.01") for trace in MANY]:
@@ -103,6 +107,48 @@ def charge(address, metrics, account):
         lines = [line for line in response.read().decode().splitlines() if line.startswith("rpc_server_call_duration_seconds_bucket")]
     exemplars = [line for line in lines if '# {trace_id="' in line]
     assert any(trace in line for line in exemplars for trace in [TRACE, *MANY]), exemplars
+
+
+def collector():
+    """The rules by which the collector of deploy keeps traces; what its pipelines name is there."""
+    file = pathlib.Path(__file__).parents[2] / "deploy" / "otel-collector.yaml"
+    config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    for pipeline in config["service"]["pipelines"].values():
+        for kind in ["receivers", "processors", "exporters"]:
+            assert set(pipeline[kind]) <= set(config[kind]), f"{kind}: {pipeline}"
+    assert "tail_sampling" in config["service"]["pipelines"]["traces"]["processors"]
+    return config["processors"]["tail_sampling"]["policies"]
+
+
+def kept_by(policies, spans):
+    """The names of the rules that keep a trace, as the collector's documentation has their meaning."""
+    def keeps(kind, rule):
+        if kind == "status_code":
+            assert rule == {"status_codes": ["ERROR"]}, rule
+            return any(span.status.code == trace_pb2.Status.STATUS_CODE_ERROR for span in spans)
+        if kind == "string_attribute":
+            is_it = re.search if rule.get("enabled_regex_matching") else lambda value, text: value == text
+            texts = [text for text in (attributes(span).get(rule["key"]) for span in spans) if isinstance(text, str)]
+            return any(is_it(value, text) for value in rule["values"] for text in texts)
+        if kind == "latency":
+            lasted = max(span.end_time_unix_nano for span in spans) - min(span.start_time_unix_nano for span in spans)
+            return lasted >= rule["threshold_ms"] * 1e6
+        assert kind == "probabilistic", kind
+        return True
+
+    return {policy["name"] for policy in policies if keeps(policy["type"], policy[policy["type"]])}
+
+
+def the_collector_keeps_what_it_should(spans, document):
+    policies, of_trace = collector(), {}
+    for span in spans.all:
+        of_trace.setdefault(span.trace_id.hex(), []).append(span)
+    for trace, rule in [(DECLINED, "declined-and-refused"), (REFUSED, "declined-and-refused"), (INVALID, "with-a-reason"),
+                        (document.trace_id.hex(), "documents")]:
+        kept = kept_by(policies, of_trace[trace])
+        assert rule in kept, f"{trace} is kept by {kept}"
+    usual = [kept_by(policies, of_trace[trace]) - {"slow"} for trace in MANY]
+    assert {"the-rest"} in usual, f"what is done without an error is kept by chance alone: {usual}"
 
 
 def assemble(spans, account):
@@ -137,6 +183,8 @@ def assemble(spans, account):
         link.span_id == of.span_id for link in span.links for of in documents))
     has(document, tollgate__document__kind="invoice")
     has(spans.within(document, "send mail"), tollgate__mail__kind="document", tollgate__outcome="sent")
+    spans.call(INVALID)
+    the_collector_keeps_what_it_should(spans, document)
 
     assert not [span for span in spans.all if span.trace_id.hex() == UNSAMPLED], "what is not sampled has no span"
     for resource in spans.resources:

@@ -68,16 +68,21 @@ pub(crate) async fn run(shared: Arc<Shared>, mut stopped: watch::Receiver<bool>)
 /// One look at all, unless it was done lately.
 async fn pass(shared: &Shared, looks: &mut RetentionProgress) -> Result<(), BillingError> {
     let (billing, settings, now) = (&shared.billing, &shared.options.retention, shared.ledger.clock().now());
+    let newest = match newest_entry(billing).await {
+        // What is done stays done while the store is away.
+        Err(BillingError::Unavailable(_)) if looks.done.is_some() => return Ok(()),
+        newest => newest?,
+    };
+    let known = now.min(newest + BEHIND_ENTRIES);
     let mut since = [None; RetainedKind::ALL.len()];
     for (since, what) in since.iter_mut().zip(RetainedKind::ALL) {
-        *since = billing.kept_since(settings, what, now)?;
+        *since = billing.kept_since(settings, what, known)?;
     }
     if looks.done.is_some_and(|(at, before)| before == since && at.elapsed() < AGAIN) {
         return Ok(());
     }
-    billing.store().ready().await?;
     let (mut waits, mut result) = (Vec::new(), Ok(()));
-    for (what, has_set) in RetainedKind::ALL.into_iter().zip(&mut looks.has_set) {
+    for ((what, has_set), since) in RetainedKind::ALL.into_iter().zip(&mut looks.has_set).zip(since) {
         let given = settings.given(what);
         let given = given.as_deref();
         if given.is_none() && term::in_force(billing.store(), what).await?.term.is_empty() {
@@ -92,8 +97,9 @@ async fn pass(shared: &Shared, looks: &mut RetentionProgress) -> Result<(), Bill
         match verdict {
             Verdict::Goes => {
                 // What cannot be dropped of one keeps none of the other.
-                let dropped = drop_old(shared, what, given, now).await;
-                result = result.and(dropped);
+                if let Some(before) = since {
+                    result = result.and(drop_old(billing, what, given, before, now).await);
+                }
             }
             Verdict::Stays => {}
             Verdict::Waits(why, is_wrong) => waits.push((why, is_wrong)),
@@ -130,13 +136,21 @@ async fn doubt(shared: &Shared, now: UnixMillis) -> Result<Option<String>, Billi
     Ok(is_wrong.then(|| format!("the ledger's clock and the billing store's differ by {difference} ms")))
 }
 
-/// Drops what is older than its term.
-async fn drop_old(shared: &Shared, what: RetainedKind, given: Option<&str>, now: UnixMillis) -> Result<(), BillingError> {
-    let billing = &shared.billing;
+/// The time of the newest entry that the store has.
+async fn newest_entry(billing: &Billing) -> Result<UnixMillis, BillingError> {
+    billing.store().ready().await?;
     let sql = "SELECT CAST(COALESCE(MAX(last_time), 0) AS BIGINT) FROM partitions";
-    let newest: UnixMillis = sqlx::query(sql).fetch_one(billing.store().pool()).await?.instant(0)?;
-    let known = now.min(newest + BEHIND_ENTRIES);
-    let Some(before) = billing.kept_since(&shared.options.retention, what, known)? else { return Ok(()) };
+    Ok(sqlx::query(sql).fetch_one(billing.store().pool()).await?.instant(0)?)
+}
+
+/// Drops what is older than its term.
+async fn drop_old(
+    billing: &Billing,
+    what: RetainedKind,
+    given: Option<&str>,
+    before: UnixMillis,
+    now: UnixMillis,
+) -> Result<(), BillingError> {
     let broken = drop_all(billing, what, given, before, now).await?;
     if !broken.is_empty() {
         let (what, broken) = (what.name(), broken.join(", "));
