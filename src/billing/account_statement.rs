@@ -148,7 +148,7 @@ struct DocumentFacts {
 }
 
 impl Billing {
-    /// What moved an account's balance within a span; of None, from its creation on.
+    /// What moved an account's balance between two instants; without `from`, since it was created.
     pub async fn account_statement(
         &self,
         account: &AccountId,

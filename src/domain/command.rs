@@ -31,6 +31,12 @@ pub struct Command {
 }
 
 impl Command {
+    /// A command that says nothing but what to do.
+    pub fn new(account: impl Into<AccountId>, request_id: impl Into<RequestId>, action: Action) -> Self {
+        let (account, request_id) = (account.into(), request_id.into());
+        Self { account, request_id, first_sent_at: None, currency: None, action, metadata: Metadata::default() }
+    }
+
     /// Has it repeat what is remembered under its request id, and never be done anew: if the id is forgotten before it is decided, it is
     /// too old.
     pub fn only_repeat(&mut self) {
@@ -383,15 +389,7 @@ mod tests {
         let account = Account::opened(Mode::Prepaid, NonUsageBilling::Consolidated, (Currency::parse("EUR").unwrap(), 2, 2));
         let loaded = LoadedState { account: Some(account), next_sequence: 1, ..LoadedState::default() };
         let action = Action::Adjust { amount: DecimalAmount::new(1_000, 0) };
-        let (account, request_id) = ("acme".to_owned(), "r".to_owned());
-        let mut command = Command {
-            account: account.into(),
-            request_id: request_id.into(),
-            first_sent_at: None,
-            currency: None,
-            action,
-            metadata: Metadata::default(),
-        };
+        let mut command = Command::new("acme", "r", action);
         let step_time = StepTime { now: UnixMillis::new(2_000_000), period_end: UnixMillis::new(3_000_000), window: 1_000_000 };
         let done = decide(&loaded, &command, &[7; 8], &step_time);
         let decision = done.answer.unwrap().decision.unwrap();

@@ -12,7 +12,7 @@ use super::decisions::Recorder;
 use super::error::Error;
 use super::refunds;
 use access::Permission;
-use domain::command::{Action, Command, Metadata};
+use domain::command::{Action, Command};
 use domain::ids::{AccountId, RequestId};
 use domain::outcome::{Answer, Decision, Outcome, Refusal};
 use ledger::LedgerError;
@@ -94,12 +94,5 @@ pub(super) fn undecided() -> Error {
 /// A look at an account's credit, as a command.
 #[must_use]
 pub fn observation(account: AccountId) -> Command {
-    Command {
-        account,
-        request_id: RequestId::default(),
-        first_sent_at: None,
-        currency: None,
-        action: Action::Observe { watch: false },
-        metadata: Metadata::default(),
-    }
+    Command::new(account, RequestId::default(), Action::Observe { watch: false })
 }

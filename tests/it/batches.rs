@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use jiff::tz::TimeZone;
 use tokio::sync::Semaphore;
 use tollgate::clock::Clock;
-use tollgate::domain::command::{Action, Command, Metadata};
+use tollgate::domain::command::{Action, Command};
 use tollgate::domain::ids::{AccountId, RequestId};
 use tollgate::domain::outcome::{Answer, Refusal};
 use tollgate::domain::time::UnixMillis;
@@ -49,14 +49,7 @@ fn held(partitions: u16) -> Held {
 
 impl Held {
     fn ask(&self, account: &str) -> Result<Pending, LedgerError> {
-        self.ledger.enqueue(Command {
-            account: account.into(),
-            request_id: RequestId::default(),
-            first_sent_at: None,
-            currency: None,
-            action: Action::Observe { watch: false },
-            metadata: Metadata::default(),
-        })
+        self.ledger.enqueue(Command::new(account, RequestId::default(), Action::Observe { watch: false }))
     }
 
     /// Waits until so much has happened.
@@ -244,19 +237,8 @@ async fn what_a_step_leaves_for_a_later_one_goes_out_with_the_next_before_all_th
         .boxed()
     });
     let ledger = Ledger::start(Arc::new(engine), Watchers::default(), Clock::manual(UnixMillis::NONE, TimeZone::UTC));
-    let ask = |account: &str, request_id: &str| {
-        let (account, request_id, action) = (account.to_owned(), request_id.to_owned(), Action::Observe { watch: false });
-        ledger
-            .enqueue(Command {
-                account: account.into(),
-                request_id: request_id.into(),
-                first_sent_at: None,
-                currency: None,
-                action,
-                metadata: Metadata::default(),
-            })
-            .unwrap()
-    };
+    let ask =
+        |account: &str, request_id: &str| ledger.enqueue(Command::new(account, request_id, Action::Observe { watch: false })).unwrap();
     let first = [ask("a", "1"), ask("b", "1"), ask("c", "1"), ask("b", "2")];
     while sent.lock().unwrap().is_empty() {
         tokio::task::yield_now().await;

@@ -8,7 +8,7 @@ use crate::support::{RedisServer, unique_name};
 use jiff::tz::TimeZone;
 use tollgate::clock::{Clock, system_now};
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
+use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy};
 use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::outcome::{Outcome, Verdict};
 use tollgate::domain::time::UnixMillis;
@@ -33,14 +33,7 @@ fn options(server: &RedisServer) -> RedisOptions {
 }
 
 fn command(account: &str, request_id: &str, action: Action) -> Command {
-    Command {
-        account: account.into(),
-        request_id: request_id.into(),
-        first_sent_at: None,
-        currency: None,
-        action,
-        metadata: Metadata::default(),
-    }
+    Command::new(account, request_id, action)
 }
 
 fn create(account: &str) -> Command {

@@ -12,7 +12,7 @@ use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use tollgate::clock::Clock;
 use tollgate::domain::account::{Category, Currency, Mode, NonUsageBilling};
-use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy};
+use tollgate::domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy};
 use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::{DecimalAmount, Units};
 use tollgate::domain::time::UnixMillis;
@@ -100,14 +100,7 @@ impl Link {
 }
 
 fn command(account: &str, request_id: String, action: Action) -> Command {
-    Command {
-        account: account.into(),
-        request_id: request_id.into(),
-        first_sent_at: None,
-        currency: None,
-        action,
-        metadata: Metadata::default(),
-    }
+    Command::new(account, request_id, action)
 }
 
 fn create(account: &str) -> Command {

@@ -5,7 +5,7 @@ use std::hint::black_box;
 
 use anyhow::Context;
 use domain::account::{Account, Category, Currency, Mode, NonUsageBilling};
-use domain::command::{Action, Command, Debit, ExcessPolicy, Metadata, RemainderPolicy};
+use domain::command::{Action, Command, Debit, ExcessPolicy, RemainderPolicy};
 use domain::money::{DecimalAmount, Units};
 use domain::rules::{LoadedState, StepTime, decide};
 use domain::time::UnixMillis;
@@ -79,15 +79,7 @@ fn decided(euro: Currency) -> u64 {
     let (amount, category) = (DecimalAmount::new(135, 4), Category::Usage);
     let (then, excess) = (RemainderPolicy::Settle, ExcessPolicy::WithinUsableCredit);
     let action = Action::Debit(Debit { amount, category, reservation: None, then, excess });
-    let (account, request_id) = (ACCOUNT.to_owned(), "f81d4fae-7dec-11d0-a765-00a0c91e6bf6".to_owned());
-    let command = Command {
-        account: account.into(),
-        request_id: request_id.into(),
-        first_sent_at: None,
-        currency: None,
-        action,
-        metadata: Metadata::default(),
-    };
+    let command = Command::new(ACCOUNT, "f81d4fae-7dec-11d0-a765-00a0c91e6bf6", action);
     let clock = StepTime { now: NOW, period_end: NOW + 86_400_000, window: 86_400_000 };
     processor_time(|| drop(black_box(decide(black_box(&loaded), black_box(&command), &[7; 8], &clock))))
 }

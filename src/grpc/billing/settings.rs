@@ -1,4 +1,4 @@
-//! The issuer, rates of tax, and accounts that are charged none: reads requests, writes responses.
+//! The issuer, tax rates and tax-exempt accounts: reads requests, writes responses.
 
 use jiff::civil::Date;
 use prost_types::Timestamp;

@@ -95,21 +95,12 @@ mod tests {
     use crate::PreparedCommand;
     use crate::model::{BatchTime, MAX_EXPIRIES};
     use domain::account::{Category, Currency, Mode, NonUsageBilling};
-    use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, Metadata, RemainderPolicy, Reserve, Reversal};
+    use domain::command::{Action, Command, Create, Debit, ExcessPolicy, LimitChange, RemainderPolicy, Reserve, Reversal};
     use domain::ids::RequestId;
     use domain::money::DecimalAmount;
 
     fn prepared(request_id: &str, action: Action) -> PreparedCommand {
-        let account = "acme".to_owned();
-        let command = Command {
-            account: account.into(),
-            request_id: request_id.into(),
-            first_sent_at: None,
-            currency: None,
-            action,
-            metadata: Metadata::default(),
-        };
-        PreparedCommand::new(Arc::new(command))
+        PreparedCommand::new(Arc::new(Command::new("acme", request_id, action)))
     }
 
     fn debit(amount: i64, reservation: Option<&str>) -> Action {

@@ -1,4 +1,4 @@
-//! A key, a certificate, a token and whoever calls an open machine may have one name: audit records tell them apart.
+//! A key, a certificate, a token and a local caller may share a name: audit records tell them apart.
 
 use std::path::Path;
 use std::process::Command;

@@ -86,7 +86,7 @@ struct Weight {
 }
 
 impl Fonts {
-    /// Uses the fonts of these folders for all documents from now on; of none: those of the machine. Only the first call counts.
+    /// Uses the fonts in these folders for all documents from now on, or the machine's fonts if there are no folders. Later calls change nothing.
     ///
     /// # Errors
     /// Only if a font that is built in cannot be read.
