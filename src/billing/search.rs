@@ -2,13 +2,14 @@
 //!
 //! Each account has a row of folded texts. The step that takes in an entry that names the account writes its part of the row, and
 //! a change of billing details writes the other, so that neither overwrites the other's. [`prepare`] makes the index for parts; [`fold()`] folds;
-//! [`documents`] finds documents in the same way.
+//! [`documents`] finds documents in the same way, and [`totals`] by what they come to.
 
 pub mod documents;
 pub mod filtered;
 pub mod fold;
 mod index;
 pub mod prepare;
+pub mod totals;
 
 use crate::store::Columns;
 use domain::ids::AccountId;

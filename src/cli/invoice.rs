@@ -98,6 +98,9 @@ struct ListOptions {
     /// Only documents whose mail is as far as that.
     #[arg(long, value_enum)]
     sending: Option<Sending>,
+    /// Only documents whose total is this, in whatever currency, such as 113.90.
+    #[arg(long, value_name = "AMOUNT")]
+    total: Option<String>,
     /// The maximum number to list [default: all]
     #[arg(long, value_name = "NUMBER")]
     count: Option<usize>,
@@ -248,6 +251,7 @@ async fn list(client: &mut Client, options: ListOptions, output: Output) -> anyh
         overdue_only: options.overdue,
         text: options.search.unwrap_or_default(),
         sending: options.sending.map_or(DocumentSending::Unspecified, Sending::in_request).into(),
+        total: options.total.unwrap_or_default(),
         ..Default::default()
     };
     let page =

@@ -11,7 +11,7 @@ use tonic::Code;
 
 use crate::command::Operator;
 use crate::postgres::PostgresServer;
-use crate::service::{Client, PATIENCE, Service, until};
+use crate::service::{Client, PATIENCE, Service, money, until};
 use crate::support::temporary_folder;
 
 async fn create(client: &mut Client, id: &str, name: &str) {
@@ -278,7 +278,15 @@ async fn a_role_that_may_create_no_extension_finds_how_names_begin_until_an_admi
 
 /// The numbers of the documents that a text finds.
 async fn documents(client: &mut Client, text: &str) -> Vec<String> {
-    let request = v1::ListInvoicesRequest { text: text.into(), page_size: 2, ..Default::default() };
+    listed(client, v1::ListInvoicesRequest { text: text.into(), page_size: 2, ..Default::default() }).await
+}
+
+/// The numbers of the documents that come to a total.
+async fn documents_of(client: &mut Client, total: &str, text: &str) -> Vec<String> {
+    listed(client, v1::ListInvoicesRequest { total: total.into(), text: text.into(), page_size: 1, ..Default::default() }).await
+}
+
+async fn listed(client: &mut Client, request: v1::ListInvoicesRequest) -> Vec<String> {
     let mut numbers = Vec::new();
     let mut page_token = String::new();
     loop {
@@ -292,8 +300,8 @@ async fn documents(client: &mut Client, text: &str) -> Vec<String> {
     }
 }
 
-/// Documents are found by a part of their number, and of the name that they were issued with.
-async fn documents_are_found_by_number_and_name(billing: Option<String>) {
+/// Documents are found by a part of their number, and of the name that they were issued with, and by their total.
+async fn documents_are_found(billing: Option<String>) {
     let folder = temporary_folder();
     let [store, clock] = ["ledger.db", "clock"].map(|name| folder.path().join(name).display().to_string());
     std::fs::write(&clock, "2026-06-10T12:00:00Z").unwrap();
@@ -311,15 +319,29 @@ async fn documents_are_found_by_number_and_name(billing: Option<String>) {
         details(&mut client, id, name, "").await;
         client.charging.debit(crate::service::debit(id, "charge", "11.90")).await.unwrap();
     }
+    // As many units as 11.90 are where an account has six decimals.
+    let yen = v1::CreateAccountRequest {
+        account_id: "d".into(),
+        request_id: "create".into(),
+        name: "Tokio".into(),
+        currency_code: "JPY".into(),
+        decimals: Some(0),
+        mode: v1::PaymentMode::Postpaid.into(),
+        credit_limit: Some(v1::CreditLimitChange { permanent: money("20000000"), temporary: None }),
+        ..Default::default()
+    };
+    client.accounts.create_account(yen).await.unwrap();
+    details(&mut client, "d", "Tokio", "").await;
+    client.charging.debit(crate::service::debit("d", "charge", "11900000")).await.unwrap();
     tokio::task::block_in_place(|| {
         run(&["issuer", "set", "--name", "Nordlicht", "--city", "Hamburg", "--country", "DE"]);
         run(&["tax", "set", "19", "--from", "2020-01-01"]);
     });
     std::fs::write(folder.path().join("next"), "2026-07-02T12:00:00Z").unwrap();
     std::fs::rename(folder.path().join("next"), &clock).unwrap();
-    until("three invoices are issued", || {
+    until("four invoices are issued", || {
         let mut client = client.clone();
-        async move { (documents(&mut client, "inv").await.len() == 3).then_some(()) }
+        async move { (documents(&mut client, "inv").await.len() == 4).then_some(()) }
     })
     .await;
     // It is printed as it was then, whatever the customer is called from now on.
@@ -331,7 +353,7 @@ async fn documents_are_found_by_number_and_name(billing: Option<String>) {
         ("acme co", 1),
         ("strassen", 1),
         ("zenith", 0),
-        ("INV-0000", 3),
+        ("INV-0000", 4),
         ("000002", 1),
         ("inv-000002 nobody", 0),
     ] {
@@ -345,17 +367,38 @@ async fn documents_are_found_by_number_and_name(billing: Option<String>) {
         assert_eq!(refused.code(), Code::InvalidArgument, "{wrong}");
         assert!(refused.message().contains("text must be"), "{}", refused.message());
     }
+    for (total, text, count) in [
+        ("11.9", "", 3),
+        ("11.900000", "acme", 2),
+        ("11.90", "tokio", 0),
+        ("11900000", "", 1),
+        ("1190", "", 0),
+        ("0", "", 0),
+        ("-11.90", "", 0),
+        ("2251799813.685248", "", 0),
+    ] {
+        let found = documents_of(&mut client, total, text).await;
+        assert_eq!(found.len(), count, "{total} {text}: {found:?}");
+    }
+    for wrong in ["11,90", "1e3", "EUR 5", "0.1234567", "99999999999999999999"] {
+        let refused =
+            client.billing.list_invoices(v1::ListInvoicesRequest { total: wrong.into(), ..Default::default() }).await.unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{wrong}");
+        assert!(refused.message().contains("total "), "{}", refused.message());
+    }
     let listed = tokio::task::block_in_place(|| run(&["invoice", "list", "--search", "stra\u{df}enbau"]));
     assert!(listed.contains("INV-00000") && listed.contains(" c ") && !listed.contains(" a "), "{listed}");
+    let listed = tokio::task::block_in_place(|| run(&["invoice", "list", "--total", "11900000"]));
+    assert!(listed.contains("INV-00000") && listed.contains(" d ") && !listed.contains(" a "), "{listed}");
     assert!(service.stopped().await.success());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_in_a_file_are_found_by_parts_of_number_and_name() {
-    documents_are_found_by_number_and_name(None).await;
+async fn documents_in_a_file_are_found_by_parts_of_number_and_name_and_by_total() {
+    documents_are_found(None).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn documents_in_postgresql_are_found_by_parts_of_number_and_name() {
-    documents_are_found_by_number_and_name(Some(PostgresServer::shared().database())).await;
+async fn documents_in_postgresql_are_found_by_parts_of_number_and_name_and_by_total() {
+    documents_are_found(Some(PostgresServer::shared().database())).await;
 }

@@ -30,6 +30,7 @@ use billing::sending::documents::SendingFilter;
 use billing::sending::mail_queries::DocumentSending;
 use billing::{DocumentFilter, DocumentPage, DocumentState, StoredDocument, id_of, name_of};
 use domain::ids::AccountId;
+use domain::money::DecimalAmount;
 use domain::time::UnixMillis;
 
 /// How many rows a page has, and how many can be chosen.
@@ -57,6 +58,9 @@ pub struct PageQuery {
     /// The state of the mail.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     sending: String,
+    /// What they come to.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    total: String,
     /// Behind which document the page begins.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     after: String,
@@ -255,6 +259,13 @@ impl PageQuery {
         filter
     }
 
+    /// What they come to, if that is said.
+    fn total(&self, locale: &Locale) -> Result<Option<DecimalAmount>, FieldError> {
+        let text = self.total.trim();
+        let wrong = || FieldError { field: "total", text: locale.text("wrong-amount") };
+        if text.is_empty() { Ok(None) } else { locale.read_amount(text).ok_or_else(wrong).map(Some) }
+    }
+
     /// From when to when the bills of the month were cut: the last one at the very end of it.
     fn span(&self, console: &Console) -> Option<(UnixMillis, UnixMillis)> {
         let first = first_of(&self.month)?;
@@ -280,7 +291,8 @@ impl PageQuery {
 
     /// Whether anything is left out.
     pub fn is_narrow(&self) -> bool {
-        [&self.state, &self.kind, &self.month, &self.account, &self.q, &self.sending].iter().any(|text| !text.trim().is_empty())
+        let narrowing = [&self.state, &self.kind, &self.month, &self.account, &self.q, &self.sending, &self.total];
+        narrowing.iter().any(|text| !text.trim().is_empty())
     }
 
     /// Whether what is looked for has no number yet, by which it could be found.
@@ -294,9 +306,10 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
     page(&console, &visitor, wanted, Vec::new()).await
 }
 
-pub(super) async fn page(console: &Console, visitor: &Visitor, wanted: PageQuery, wrong: Vec<FieldError>) -> Result<Response, Failure> {
+pub(super) async fn page(console: &Console, visitor: &Visitor, wanted: PageQuery, mut wrong: Vec<FieldError>) -> Result<Response, Failure> {
     let (found, has_more) = find(console, visitor, &wanted, id_of(&wanted.after), ROWS).await?;
     let (locale, now) = (&visitor.locale, console.use_cases.clock().now());
+    wrong.extend(wanted.total(locale).err());
     let last = found.documents.last().filter(|_| has_more).map(|last| name_of(last.id));
     let may_approve = visitor.principal.may_everywhere(Permission::ApproveInvoices);
     let names = names(console, visitor, &found.documents).await?;
@@ -320,7 +333,9 @@ pub(super) async fn page(console: &Console, visitor: &Visitor, wanted: PageQuery
         can_choose: can_approve || rows.iter().any(|row| row.can_be_sent),
         can_send: rows.iter().any(|row| row.can_be_sent),
         can_approve,
-        can_approve_all: can_approve && wanted.month.is_empty() && wanted.q.trim().is_empty() && wanted.sending.is_empty(),
+        can_approve_all: can_approve
+            && wanted.month.is_empty()
+            && [&wanted.q, &wanted.sending, &wanted.total].iter().all(|text| text.trim().is_empty()),
         can_retry: may_approve && rows.iter().any(|row| row.standing.0 == "held"),
         request: console.new_request(),
         now,
@@ -337,9 +352,9 @@ async fn find(
     after: Option<i64>,
     count: usize,
 ) -> Result<(DocumentPage, bool), Failure> {
-    let context = visitor.context();
-    let listing = console.use_cases.list_documents(&context, wanted.filter(console), after, count);
-    Ok(console.use_cases.handle(&context, listing).await?)
+    let Ok(total) = wanted.total(&visitor.locale) else { return Ok((DocumentPage::default(), false)) };
+    let (context, filter) = (visitor.context(), DocumentFilter { total, ..wanted.filter(console) });
+    Ok(console.use_cases.handle(&context, console.use_cases.list_documents(&context, filter, after, count)).await?)
 }
 
 /// What the organizations are called whose documents do not say it yet.

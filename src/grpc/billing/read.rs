@@ -11,6 +11,7 @@ use crate::billing::sending::mail_queries::DocumentSending;
 use crate::billing::{DocumentFilter, DocumentState, id_of};
 use crate::domain::command::{Action, Command, Metadata, Reversal};
 use crate::domain::ids::AccountId;
+use crate::domain::money::DecimalAmount;
 use crate::domain::time::UnixMillis;
 use crate::grpc::wire::accounts::{by_hand, payment_details};
 use crate::grpc::wire::reader::{FieldReader, MAX_ID_CHARACTERS, Sign};
@@ -51,6 +52,12 @@ pub fn invoices(reader: &mut FieldReader, request: v1::ListInvoicesRequest) -> L
     let text = reader.text("text", request.text, 0..=200);
     query.push(text.clone());
     query.push(request.sending.to_string());
+    query.push(request.total.clone());
+    let total = (!request.total.is_empty()).then(|| DecimalAmount::parse(&request.total)).transpose();
+    let total = total.unwrap_or_else(|error| {
+        reader.refuse("total", error.to_string());
+        None
+    });
     if request.overdue_only {
         let (from, to) = due.unwrap_or((UnixMillis::NONE, UnixMillis::MAX));
         due = Some((from, to.min(reader.now())));
@@ -66,6 +73,7 @@ pub fn invoices(reader: &mut FieldReader, request: v1::ListInvoicesRequest) -> L
         due,
         text: (!text.is_empty()).then_some(text),
         sending: reader.choice("sending", request.sending).and_then(sending_filter),
+        total,
         scope: None,
         ..DocumentFilter::default()
     };

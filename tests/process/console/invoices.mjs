@@ -38,6 +38,16 @@ test("invoices are found by state, kind, month and text", office("reader"), asyn
   await page.getByLabel("Search").fill("nobody is called so");
   await page.getByText("No document was found").waitFor();
   await looked(page, "invoices-none");
+  await page.goto("/invoices");
+  await page.getByLabel("Total").fill("1190.00");
+  await page.getByLabel("Total").press("Enter");
+  await page.getByText("1 document", { exact: true }).waitFor();
+  await page.getByRole("cell", { name: "Hafen Logistik" }).waitFor();
+  equal((await (await context.request.get("/invoices.csv?total=1190")).text()).trim().split("\r\n").length, 2);
+  await page.getByLabel("Total").fill("1,190.00");
+  await page.getByLabel("Total").press("Enter");
+  await page.getByRole("alert").getByText("Total: must be an amount such as").waitFor();
+  await looked(page, "invoices-wrong-total");
 });
 
 test("an invoice is shown as its customer sees it, and sent as files", office("reader"), async (page, context) => {

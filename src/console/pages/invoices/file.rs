@@ -1,9 +1,10 @@
 //! The list of documents as a file.
 
 use axum::extract::{Query, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 
-use super::{PageQuery, Standing, find};
+use super::{PageQuery, Standing, find, page};
 use crate::Console;
 use crate::downloads::{ROWS_AT_ONCE, csv_list};
 use crate::failure::Failure;
@@ -33,6 +34,9 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         "refers_to",
         "held_reason",
     ];
+    if wanted.total(&visitor.locale).is_err() {
+        return Ok((StatusCode::UNPROCESSABLE_ENTITY, page(&console, &visitor, wanted, Vec::new()).await?).into_response());
+    }
     let now = console.use_cases.clock().now();
     csv_list(&console, &visitor, "invoices.csv", &header, move |console, visitor, after| {
         let wanted = wanted.clone();

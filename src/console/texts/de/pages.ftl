@@ -331,6 +331,7 @@ done-release = Freigegeben.
 done-unchanged = Es war schon so. Geändert wurde nichts.
 done-details = Die Rechnungsangaben sind gespeichert.
 field-amount = Betrag:
+field-total = Summe:
 field-limit = Kreditrahmen:
 field-temporary = Befristeter Rahmen:
 field-days = Tage:

@@ -331,6 +331,7 @@ done-release = Released.
 done-unchanged = It was so already. Nothing was changed.
 done-details = The billing details were saved.
 field-amount = Amount:
+field-total = Total:
 field-limit = Credit limit:
 field-temporary = Temporary limit:
 field-days = Days:
