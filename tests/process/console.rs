@@ -129,18 +129,9 @@ async fn until_users_are_kept(service: &Service) {
     until("the billing store is there", is_made).await;
 }
 
-/// Makes a user on the machine, and returns the link that it is given.
+/// Makes a user on the machine, and returns the link that it is given. The browser has others made when it needs them.
 fn link(store: &str, url: &str, name: &str, access: &[&str]) -> String {
-    printed_link("create", store, url, name, access)
-}
-
-/// Another link of a user.
-fn link_again(store: &str, url: &str, name: &str) -> String {
-    printed_link("link", store, url, name, &[])
-}
-
-fn printed_link(act: &str, store: &str, url: &str, name: &str, access: &[&str]) -> String {
-    let arguments = ["user", act, name, "--store", store, "--console-url", url];
+    let arguments = ["user", "create", name, "--store", store, "--console-url", url];
     let output = Command::new(binary()).args(arguments).args(access).env_clear().output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
@@ -211,8 +202,9 @@ async fn people_do_their_work_in_a_browser() {
     begin_a_month(&mut client).await;
     set_up(&mut client).await;
     let url = console_url(&service).await;
-    let links: serde_json::Map<String, Value> =
-        USERS.iter().map(|(name, access)| ((*name).to_owned(), json!(link(store, &url, name, access)))).collect();
+    for (name, access) in USERS {
+        link(store, &url, name, access);
+    }
 
     let (other, printed) = unbilled(folder.path());
     other.client().await.open("globex", PaymentMode::Prepaid, "0", "5").await;
@@ -225,11 +217,11 @@ async fn people_do_their_work_in_a_browser() {
     .await;
     let (quiet, quiet_store, credited) = quiet(folder.path()).await;
     let quiet_url = console_url(&quiet).await;
-    let quiet_link = |name: &str| link(&quiet_store, &quiet_url, name, &["--role", "admin"]);
-    let mut quiet_links = json!({ "admin": quiet_link("first"), "boss": quiet_link("boss"), "keeper": quiet_link("keeper") });
+    for name in ["first", "boss", "keeper"] {
+        link(&quiet_store, &quiet_url, name, &["--role", "admin"]);
+    }
     for role in ["charge", "read", "operate", "finance", "audit", "admin"] {
-        let name = format!("role-{role}");
-        quiet_links[&name] = json!(link(&quiet_store, &quiet_url, &name, &["--role", role]));
+        link(&quiet_store, &quiet_url, &format!("role-{role}"), &["--role", role]);
     }
     let office = office::Office::open(folder.path()).await;
     let guarded = guarded::Guarded::open(folder.path()).await;
@@ -244,11 +236,12 @@ async fn people_do_their_work_in_a_browser() {
         },
         "credited": credited,
         "files": { "quiet": folder.path().join("quiet.billing.db") },
-        "links": {
-            "main": links, "unbilled": { "admin": first }, "office": office.links, "quiet": quiet_links, "strict": strict.links,
-            "guarded": guarded.links,
-        },
-        "spare": { "erika": link_again(store, &url, "erika") },
+        "stores": { "main": store, "office": office.store, "quiet": quiet_store, "strict": strict.store },
+        // What the tests' users are called there, if not the same.
+        "names": { "quiet": { "admin": "first" }, "strict": { "admin": "boss" } },
+        // Links that were made before anything happened.
+        "links": { "unbilled": { "admin": first }, "guarded": guarded.links },
+        "binary": binary(),
     });
     let report = browse(&stage).await;
     let failed = report["failed"].as_array().unwrap();

@@ -1,4 +1,4 @@
-import { test, equal, looked, ok, recorded, stage } from "./browser.mjs";
+import { test, equal, linkOf, looked, ok, recorded, stage } from "./browser.mjs";
 
 async function open(page, tab) {
   await page.goto("/");
@@ -145,7 +145,7 @@ test("a key is shown once, known by its beginning, and revoked", { user: "admin"
   const elsewhere = await context.browser().newContext({ baseURL: stage.urls.quiet, locale: "en-GB" });
   const keeper = await elsewhere.newPage();
   keeper.setDefaultTimeout(60_000);
-  await keeper.goto(stage.links.quiet.keeper);
+  await keeper.goto(await linkOf("keeper", "quiet"));
   await keeper.getByRole("button", { name: "Sign in by this link" }).click();
   await keeper.getByRole("link", { name: "Organization Management" }).waitFor();
   const revoke = async () => {

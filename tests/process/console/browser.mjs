@@ -1,12 +1,14 @@
 // What the tests of the console have in common: one Chromium, a context for each test, and what was visited.
+import { execFile } from "node:child_process";
 import { createRequire } from "node:module";
 import { readFileSync } from "node:fs";
+import { promisify } from "node:util";
 
 const require = createRequire(`${process.env.NODE_MODULES}/`);
 const { chromium } = require("playwright-core");
 const axe = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
 
-/** The stage that the Rust test has set: URLs, users' links, ids. */
+/** The stage that the Rust test has set: URLs, stores, ids. */
 export const stage = JSON.parse(process.env.STAGE);
 
 /** How many tests run side by side: browsers on slow machines do not like more. */
@@ -76,12 +78,20 @@ function signedIn(user, at) {
   return states.get(`${at} ${user}`);
 }
 
-/** Signs a user in by its link, which works once; all tests of the user share the session. */
+/** A new link that signs a user in, once. It works for 15 minutes, and all tests may take longer, so that it is made when it is used. */
+export async function linkOf(user, at = "main") {
+  if (stage.links[at]) return stage.links[at][user];
+  const name = stage.names[at]?.[user] ?? user;
+  const words = ["user", "link", name, "--store", stage.stores[at], "--console-url", stage.urls[at]];
+  return (await promisify(execFile)(stage.binary, words, { env: {} })).stdout.trim();
+}
+
+/** Signs a user in; all tests of the user share the session. */
 async function signIn(user, at) {
   const made = await browser.newContext({ baseURL: stage.urls[at], locale: "en-GB" });
   made.setDefaultTimeout(60_000);
   const page = await made.newPage();
-  await page.goto(stage.links[at][user]);
+  await page.goto(await linkOf(user, at));
   await page.getByRole("button", { name: "Sign in by this link" }).click();
   for (const method of ["GET", "POST"]) visited.add(`${method} /sign-in/link/secret`);
   await page.getByRole("button", { name: "Sign out", exact: true }).waitFor();
@@ -127,8 +137,8 @@ export async function looked(page, name) {
 export async function run(missing) {
   const chosen = process.env.ONLY ? tests.filter(({ name }) => new RegExp(process.env.ONLY).test(name)) : tests;
   browser = await chromium.launch({ executablePath: process.env.CHROMIUM, args: ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"] });
-  // Links work for 15 minutes: on a busy machine, the last test may begin later than that.
-  for (const { options } of chosen) if (options.user) await signedIn(options.user, options.at ?? "main");
+  // Links that were made before are used first.
+  for (const { options } of chosen) if (options.user && stage.links[options.at]) await signedIn(options.user, options.at);
   const failed = [];
   const waiting = [...chosen];
   const worker = async () => {

@@ -30,6 +30,7 @@ const ASKED: [(&str, &str); 5] = [
 /// The service, and how to get into its console.
 pub struct Guarded {
     pub url: String,
+    /// The users' links: who has one made later is no second person for what was asked for before.
     pub links: serde_json::Map<String, Value>,
     _service: Service,
 }

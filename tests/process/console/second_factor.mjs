@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { createRequire } from "node:module";
-import { test, equal, looked, ok, recorded, stage } from "./browser.mjs";
+import { test, equal, linkOf, looked, ok, recorded, stage } from "./browser.mjs";
 
 const jsQR = createRequire(`${process.env.NODE_MODULES}/`)("jsqr");
 
@@ -168,7 +168,7 @@ test("a second factor is set up, asked for, and switched off", { user: "dora" },
 async function signedIn(context, user) {
   const made = await context.browser().newContext({ baseURL: stage.urls.main, locale: "en-GB" });
   const page = await made.newPage();
-  await page.goto(stage.spare[user]);
+  await page.goto(await linkOf(user));
   await page.getByRole("button", { name: "Sign in by this link" }).click();
   await page.getByRole("button", { name: "Sign out", exact: true }).waitFor();
   const state = await made.storageState();
@@ -177,7 +177,7 @@ async function signedIn(context, user) {
 }
 
 test("where a second factor is required, nothing else is open without it, and an administrator resets one that was lost", { at: "strict", javaScriptEnabled: false }, async (page, context) => {
-  await page.goto(stage.links.strict.admin);
+  await page.goto(await linkOf("admin", "strict"));
   await page.getByRole("button", { name: "Sign in by this link" }).click();
   await page.getByText("A second factor is required here").waitFor();
   equal(new URL(page.url()).pathname, "/you/second-factor");
@@ -196,7 +196,7 @@ test("where a second factor is required, nothing else is open without it, and an
   // Frida has no password: her link asks for the code, too.
   const elsewhere = await context.browser().newContext({ baseURL: stage.urls.strict, locale: "en-GB" });
   const frida = await elsewhere.newPage();
-  await frida.goto(stage.links.strict.frida);
+  await frida.goto(await linkOf("frida", "strict"));
   await frida.getByRole("button", { name: "Sign in by this link" }).click();
   const hers = await setUp(frida);
   await frida.goto("/you/second-factor");

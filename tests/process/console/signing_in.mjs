@@ -1,4 +1,4 @@
-import { test, equal, ok, looked, stage } from "./browser.mjs";
+import { test, equal, ok, linkOf, looked, stage } from "./browser.mjs";
 
 test("who has not signed in is asked to, and comes to where they wanted to go", {}, async (page) => {
   await page.goto("/finance/organizations?q=acme");
@@ -13,10 +13,11 @@ test("who has not signed in is asked to, and comes to where they wanted to go", 
 
 test("a link signs in once, a password is set, and signs in again", {}, async (page, context) => {
   // What only fetches the link, as mail scanners do, does not use it up.
-  equal((await context.request.get(stage.links.main.alice)).status(), 200);
+  const hers = await linkOf("alice");
+  equal((await context.request.get(hers)).status(), 200);
   const elsewhere = { headers: { origin: "https://evil.example" }, form: {}, maxRedirects: 0 };
-  equal((await context.request.post(stage.links.main.alice, elsewhere)).status(), 403, "another site signs nobody in");
-  await page.goto(stage.links.main.alice);
+  equal((await context.request.post(hers, elsewhere)).status(), 403, "another site signs nobody in");
+  await page.goto(hers);
   await page.getByText("The link is for alice").waitFor();
   await looked(page, "sign-in-link");
   await page.keyboard.press("Enter");
@@ -45,7 +46,7 @@ test("a link signs in once, a password is set, and signs in again", {}, async (p
   // The link has been used.
   const other = await context.browser().newContext();
   const stranger = await other.newPage();
-  await stranger.goto(stage.links.main.alice);
+  await stranger.goto(hers);
   await stranger.getByText("has been used already").waitFor();
   await other.close();
   await page.getByRole("button", { name: "Sign out everywhere" }).click();

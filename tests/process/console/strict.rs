@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
-
 use super::{console_url, link, until_users_are_kept};
 use crate::service::Service;
 
 /// The service, and how to get into its console.
 pub struct Strict {
     pub url: String,
-    pub links: Value,
+    pub store: String,
     _service: Service,
 }
 
@@ -21,7 +19,9 @@ impl Strict {
         let service = Service::start(&["--store", &store, "--console", "127.0.0.1:0", "--require-second-factor"], &[]);
         let url = console_url(&service).await;
         until_users_are_kept(&service).await;
-        let of = |name: &str, role: &str| link(&store, &url, name, &["--role", role]);
-        Self { links: json!({ "admin": of("boss", "admin"), "frida": of("frida", "read") }), url, _service: service }
+        for (name, role) in [("boss", "admin"), ("frida", "read")] {
+            link(&store, &url, name, &["--role", role]);
+        }
+        Self { url, store, _service: service }
     }
 }
