@@ -309,6 +309,15 @@ impl Cluster {
 
     /// The same, with a pause after each key.
     pub fn move_slot_slowly(&self, slot: u16, to: usize, pause: Duration) {
+        let from = self.move_keys(slot, to, pause);
+        let (slot_text, target) = (slot.to_string(), self.nodes[to].id.clone());
+        self.told(to, &["CLUSTER", "SETSLOT", &slot_text, "NODE", &target]);
+        self.told(from, &["CLUSTER", "SETSLOT", &slot_text, "NODE", &target]);
+        self.wait_until_all_see(slot, to);
+    }
+
+    /// Moves all keys of a slot, with a pause after each, and leaves the slot on its way; returns where it was.
+    pub fn move_keys(&self, slot: u16, to: usize, pause: Duration) -> usize {
         let from = self.begin_to_move(slot, to);
         let slot_text = slot.to_string();
         let (address, port) = (self.nodes[to].host.address.clone(), self.nodes[to].port.to_string());
@@ -322,10 +331,7 @@ impl Cluster {
             assert!(["OK", "NOKEY"].contains(&moved.trim()), "{key}: {moved}");
             std::thread::sleep(pause);
         }
-        let target = self.nodes[to].id.clone();
-        self.told(to, &["CLUSTER", "SETSLOT", &slot_text, "NODE", &target]);
-        self.told(from, &["CLUSTER", "SETSLOT", &slot_text, "NODE", &target]);
-        self.wait_until_all_see(slot, to);
+        from
     }
 
     /// Has a slot be on its way, with all of its keys yet to come; returns where it was.
@@ -346,7 +352,7 @@ impl Cluster {
         }
     }
 
-    /// Has a node that got a copy of a slot take it over, as it was when it was copied.
+    /// Has a node that a slot is on its way to take it over with what it holds.
     pub fn take_slot_over(&self, slot: u16, by: usize) {
         let id = self.nodes[by].id.clone();
         self.told(by, &["CLUSTER", "SETSLOT", &slot.to_string(), "NODE", &id]);

@@ -6,25 +6,21 @@
 //! again or gives them up. From then on the partition goes on: what a caller repeats
 //! is done once, whether the operator or the caller is first.
 
-use std::collections::VecDeque;
+mod tail;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use redis::aio::MultiplexedConnection;
-use redis::{ErrorKind, FromRedisValue, RedisError, Value};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, Value};
 
 use super::batch::PackedBatch;
-use super::connection::{Proof, ScriptOptions, ScriptReply, Wait, send_so};
 use super::keys::PartitionKeys;
-use super::losses::{Losses, field};
+use super::losses::Losses;
 use super::reply::Written;
 use super::reply_failure::{ReplyFailure, of_read};
+use super::sending::{Asking, Proof, ScriptOptions, ScriptReply, Wait, send_so};
 use crate::codec::records::{BlockHeader, StepState};
-
-/// How much a thread keeps of the contents of the blocks of all partitions, in bytes.
-const CONTENTS: usize = 32 << 20;
-
-/// How many acknowledged blocks of all partitions a thread remembers, also where it has no room for their contents.
-const BLOCKS: usize = 131_072;
+use tail::{AcknowledgedBlock, Aside, Tail, TailLimits};
 
 /// How many blocks are kept aside by one command.
 const AT_ONCE: usize = 64;
@@ -49,61 +45,11 @@ pub(super) struct Acknowledged {
     proof: Wait,
 }
 
-/// How much is kept of a partition, so that all of them stay within bounds.
-#[derive(Clone, Copy, Debug)]
-struct TailLimits {
-    bytes: usize,
-    blocks: usize,
-}
-
-impl TailLimits {
-    /// The share of one partition, given their number. A power of two, because that is what a queue allocates.
-    fn of_each(partitions: usize) -> Self {
-        let partitions = partitions.max(1);
-        Self { bytes: CONTENTS / partitions, blocks: 1 << (BLOCKS / partitions).max(1).ilog2() }
-    }
-}
-
-/// The last blocks of a partition, oldest first.
-#[derive(Default)]
-struct Tail {
-    blocks: VecDeque<AcknowledgedBlock>,
-    /// How many of the oldest have no content any more.
-    emptied: usize,
-    bytes: usize,
-    /// How many of the latest were told to be lost, and could not be kept aside yet.
-    waiting: usize,
-    /// Whether the log was told that they could not.
-    is_refusal_told: bool,
-}
-
-/// A block that was acknowledged.
-struct AcknowledgedBlock {
-    header: BlockHeader,
-    /// The ids of the accounts, the metadata, and the entries; empty once there is no room.
-    content: Box<[u8]>,
-}
-
-impl AcknowledgedBlock {
-    fn bytes(&self) -> usize {
-        self.content.len()
-    }
-
-    fn end(&self) -> u64 {
-        self.header.first_sequence + u64::from(self.header.count)
-    }
-}
-
-/// Blocks that were acknowledged, and are not in the store.
-#[derive(Debug, Default)]
-struct Lost {
-    /// The first entry and the last.
-    range: (u64, u64),
-    /// How many entries this thread had acknowledged of them, in how many blocks.
-    entries: u64,
-    count: usize,
-    /// What can be kept aside: a field for each block, and its bytes. One without entries stands for all that have no content any more.
-    blocks: Vec<(String, Vec<u8>)>,
+/// A server that is asked for blocks.
+struct Server {
+    connection: MultiplexedConnection,
+    /// Whether the slot is on its way there.
+    is_asking: bool,
 }
 
 impl Acknowledged {
@@ -161,11 +107,10 @@ impl Acknowledged {
                 _ => losses.show(keys.number),
             }
             let looked = match state.clone().extract_error() {
-                Ok(Value::BulkString(state)) => match StepState::get(&mut state.as_slice()) {
+                Ok(state) => match state_of(&state) {
                     Some(state) => self.look_for_tail(connection, keys, state, losses).await,
                     None => Ok(()),
                 },
-                Ok(_) => Ok(()),
                 Err(error) => Err(error.into()),
             };
             match looked {
@@ -189,6 +134,31 @@ impl Acknowledged {
         self.tail(partition).is_some_and(|tail| !tail.blocks.is_empty())
     }
 
+    /// Looks for the last acknowledged blocks of a partition at a server that its slot is on its way to. False: nothing may be sent to it
+    /// there, because it has not arrived, or has lost something. That is kept aside once the slot has arrived: until then, what is aside
+    /// may be on its way, too.
+    pub(super) async fn is_all_on_its_way(
+        &self,
+        connection: MultiplexedConnection,
+        keys: &PartitionKeys,
+        losses: &Losses,
+    ) -> Result<bool, RedisError> {
+        if !self.is_any_known(keys.number) {
+            return Ok(true);
+        }
+        let mut server = Server { connection, is_asking: true };
+        let state = match server.query(redis::cmd("HGET").arg(keys.accounts()).arg("")).await {
+            // What is sent there gets the same answer.
+            Err(error) if matches!(of_read(&error), ReplyFailure::Moved(_) | ReplyFailure::Asked(_)) => return Ok(true),
+            Err(error) if matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) => return Ok(false),
+            answer => answer?,
+        };
+        let Some(state) = state_of(&state) else { return Ok(false) };
+        let lost = self.find_lost(&mut server, keys, state, losses).await?;
+        Ok(lost.is_none())
+    }
+
+    /// Keeps aside what is lost of a partition.
     async fn look_for_tail(
         &self,
         connection: &mut MultiplexedConnection,
@@ -196,21 +166,41 @@ impl Acknowledged {
         state: StepState,
         losses: &Losses,
     ) -> Result<(), Unfinished> {
+        let mut server = Server { connection: connection.clone(), is_asking: false };
+        let Some((first, blocks)) = self.find_lost(&mut server, keys, state, losses).await? else { return Ok(()) };
+        self.keep_aside(connection, keys, &blocks).await.inspect_err(|error| self.tell_refusal(keys.number, error))?;
+        if let Some(mut tail) = self.tail(keys.number) {
+            if tail.waiting > 0 {
+                losses.kept_aside(keys.number);
+            }
+            tail.forget_from(first);
+        }
+        Ok(())
+    }
+
+    /// Tells of what is lost of a partition. Returns the id of the first block, and what can be kept aside; `None` if nothing is lost.
+    async fn find_lost(
+        &self,
+        server: &mut Server,
+        keys: &PartitionKeys,
+        state: StepState,
+        losses: &Losses,
+    ) -> Result<Option<([u8; 16], Aside)>, RedisError> {
         let known: Vec<BlockHeader> = match self.tail(keys.number) {
             Some(tail) => tail.blocks.iter().map(|kept| kept.header).collect(),
-            None => return Ok(()),
+            None => return Ok(None),
         };
-        let Some(last) = known.last() else { return Ok(()) };
+        let Some(last) = known.last() else { return Ok(None) };
         let sequence = state.sequence;
-        if last.id == state.last_block || is_there(connection, keys, sequence, last).await? {
-            return Ok(());
+        if last.id == state.last_block || server.has(keys, sequence, last).await? {
+            return Ok(None);
         }
         // Whatever comes before a block that is there is there, too.
         let (mut there, mut end) = (0, known.len() - 1);
         while there < end {
             let middle = usize::midpoint(there, end);
             let is_found = match known.get(middle) {
-                Some(block) => is_there(connection, keys, sequence, block).await?,
+                Some(block) => server.has(keys, sequence, block).await?,
                 None => false,
             };
             if is_found {
@@ -219,28 +209,17 @@ impl Acknowledged {
                 end = middle;
             }
         }
-        let lost = match (self.tail(keys.number), known.get(there)) {
-            (Some(tail), Some(first)) => tail.from(first.id, sequence),
-            _ => return Ok(()),
-        };
+        let (Some(mut tail), Some(first)) = (self.tail(keys.number), known.get(there)) else { return Ok(None) };
+        let lost = tail.from(first.id, sequence);
         if lost.count == 0 {
-            return Ok(());
+            return Ok(None);
         }
         // An alarm first, which stays on though nothing can be kept aside.
-        if let Some(mut tail) = self.tail(keys.number)
-            && tail.waiting == 0
-        {
+        if tail.waiting == 0 {
             tail.waiting = lost.count;
             losses.found(keys.number, lost.range, lost.entries);
         }
-        self.keep_aside(connection, keys, &lost.blocks).await.inspect_err(|error| self.tell_refusal(keys.number, error))?;
-        if let (Some(mut tail), Some(first)) = (self.tail(keys.number), known.get(there)) {
-            if tail.waiting > 0 {
-                losses.kept_aside(keys.number);
-            }
-            tail.forget_from(first.id);
-        }
-        Ok(())
+        Ok(Some((first.id, lost.blocks)))
     }
 
     /// Puts blocks beside the partition, and has that proved as what is acknowledged.
@@ -259,7 +238,7 @@ impl Acknowledged {
             });
             // Replicas that have the last have all of it.
             let wait = self.proof.filter(|_| chunks.peek().is_none());
-            let ScriptReply { replicas, .. } = send_so(connection, command, ScriptOptions { is_asking: false, wait }).await?;
+            let ScriptReply { replicas, .. } = send_so(connection, command, ScriptOptions { asking: None, wait }).await?;
             if let (Some(Proof { replicas: needed, .. }), found) = (wait, replicas.unwrap_or(0))
                 && found < u64::from(needed)
             {
@@ -277,129 +256,32 @@ impl Acknowledged {
     }
 }
 
-impl Tail {
-    fn keep(&mut self, kept: AcknowledgedBlock, room: TailLimits) {
-        if self.blocks.len() >= room.blocks
-            && let Some(oldest) = self.blocks.pop_front()
-        {
-            self.bytes -= oldest.bytes();
-            self.emptied = self.emptied.saturating_sub(1);
-        }
-        self.bytes += kept.bytes();
-        self.blocks.push_back(kept);
-        while self.bytes > room.bytes
-            && let Some(oldest) = self.blocks.get_mut(self.emptied)
-        {
-            self.bytes -= oldest.bytes();
-            oldest.content = Box::default();
-            self.emptied += 1;
-        }
+impl Server {
+    async fn query(&mut self, command: &Cmd) -> Result<Value, RedisError> {
+        let manner = ScriptOptions { asking: self.is_asking.then_some(Asking(0)), wait: None };
+        Ok(send_so(&mut self.connection, command.clone(), manner).await?.answer)
     }
 
-    fn place(&self, id: [u8; 16]) -> usize {
-        self.blocks.iter().rposition(|kept| kept.header.id == id).unwrap_or(self.blocks.len())
-    }
-
-    /// What is lost, if the block of this id and all behind it are, and the store goes up to that entry.
-    fn from(&self, id: [u8; 16], sequence: u64) -> Lost {
-        let place = self.place(id);
-        let mut lost = Lost::default();
-        for kept in self.blocks.iter().skip(place) {
-            if lost.entries == 0 {
-                // Of what came before the oldest that is known, nobody knows better than the store.
-                let first = if place == 0 { kept.header.first_sequence.min(sequence + 1) } else { kept.header.first_sequence };
-                lost.range.0 = first;
-            }
-            lost.range.1 = kept.end() - 1;
-            lost.entries += u64::from(kept.header.count);
-            lost.count += 1;
-            if kept.bytes() == 0 && lost.blocks.is_empty() {
-                let mut bytes = Vec::with_capacity(BlockHeader::BYTES);
-                BlockHeader { count: 0, accounts: 0, metadata: 0, ..kept.header }.put(&mut bytes);
-                lost.blocks.push((field(kept.header.first_sequence, kept.header.id), bytes));
-            } else if kept.bytes() > 0 {
-                let mut bytes = Vec::with_capacity(BlockHeader::BYTES + kept.bytes());
-                kept.header.put(&mut bytes);
-                bytes.extend_from_slice(&kept.content);
-                lost.blocks.push((field(kept.header.first_sequence, kept.header.id), bytes));
-            }
+    /// Whether a block is in a partition's journal, which goes up to that entry, or was: a reader has had dropped what it took in.
+    async fn has(&mut self, keys: &PartitionKeys, sequence: u64, block: &BlockHeader) -> Result<bool, RedisError> {
+        type Found = Vec<(String, Vec<(String, Vec<u8>)>)>;
+        let place = format!("{}-0", block.first_sequence);
+        let found = self.query(redis::cmd("XRANGE").arg(keys.journal()).arg(&place).arg(&place)).await?;
+        if let Some((_, parts)) = Found::from_redis_value(found)?.first() {
+            let header = parts.first().and_then(|(_, header)| BlockHeader::get(&mut header.as_slice()));
+            return Ok(header.is_some_and(|header| header.id == block.id));
         }
-        lost
-    }
-
-    fn forget_from(&mut self, id: [u8; 16]) {
-        let place = self.place(id);
-        let forgotten: usize = self.blocks.iter().skip(place).map(AcknowledgedBlock::bytes).sum();
-        self.blocks.truncate(place);
-        self.bytes -= forgotten;
-        self.emptied = self.emptied.min(place);
-        (self.waiting, self.is_refusal_told) = (0, false);
+        if sequence + 1 < block.first_sequence + u64::from(block.count) {
+            return Ok(false);
+        }
+        let oldest = self.query(redis::cmd("XRANGE").arg(keys.journal()).arg("1-0").arg("+").arg("COUNT").arg(1)).await?;
+        let oldest = Found::from_redis_value(oldest)?;
+        let first = oldest.first().and_then(|(id, _)| id.split_once('-')?.0.parse::<u64>().ok());
+        Ok(first.is_none_or(|first| first > block.first_sequence))
     }
 }
 
-/// Whether a block is in a partition's journal, which goes up to that entry, or was: a reader has had dropped what it took in.
-async fn is_there(
-    connection: &mut MultiplexedConnection,
-    keys: &PartitionKeys,
-    sequence: u64,
-    block: &BlockHeader,
-) -> Result<bool, RedisError> {
-    type Found = Vec<(String, Vec<(String, Vec<u8>)>)>;
-    let place = format!("{}-0", block.first_sequence);
-    let found: Found = redis::cmd("XRANGE").arg(keys.journal()).arg(&place).arg(&place).query_async(connection).await?;
-    if let Some((_, parts)) = found.first() {
-        let header = parts.first().and_then(|(_, header)| BlockHeader::get(&mut header.as_slice()));
-        return Ok(header.is_some_and(|header| header.id == block.id));
-    }
-    if sequence + 1 < block.first_sequence + u64::from(block.count) {
-        return Ok(false);
-    }
-    let oldest: Found = redis::cmd("XRANGE").arg(keys.journal()).arg("1-0").arg("+").arg("COUNT").arg(1).query_async(connection).await?;
-    let first = oldest.first().and_then(|(id, _)| id.split_once('-')?.0.parse::<u64>().ok());
-    Ok(first.is_none_or(|first| first > block.first_sequence))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use domain::time::UnixMillis;
-
-    fn kept(first_sequence: u64, count: u32, bytes: usize) -> AcknowledgedBlock {
-        let id = u128::from(first_sequence).to_be_bytes();
-        let header = BlockHeader { first_sequence, count, time: UnixMillis::NONE, id, previous: [0; 16], accounts: 1, metadata: 1 };
-        AcknowledgedBlock { header, content: vec![0; bytes].into() }
-    }
-
-    fn id(first_sequence: u64) -> [u8; 16] {
-        u128::from(first_sequence).to_be_bytes()
-    }
-
-    #[test]
-    fn what_has_no_room_is_still_counted() {
-        let mut tail = Tail::default();
-        for number in 0..10 {
-            tail.keep(kept(1 + 2 * number, 2, 100), TailLimits { bytes: 350, blocks: 16 });
-        }
-        assert_eq!((tail.emptied, tail.bytes), (7, 300));
-        let lost = tail.from(id(3), 2);
-        // One stands for what has no content any more.
-        assert_eq!((lost.range, lost.entries, lost.blocks.len(), lost.count), ((3, 20), 18, 4, 9));
-        // The store goes less far back than what is known.
-        assert_eq!(tail.from(id(1), 0).range, (1, 20));
-        tail.forget_from(id(17));
-        assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (8, 7, 100));
-        tail.forget_from(id(3));
-        assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (1, 1, 0));
-    }
-
-    #[test]
-    fn what_a_thread_keeps_of_all_partitions_together_is_bounded() {
-        for partitions in [1, 4, 8, 48, 1_024] {
-            let (mut tail, room) = (Tail::default(), TailLimits::of_each(partitions));
-            (0..2 * room.blocks as u64 + 5).for_each(|number| tail.keep(kept(1 + number, 1, 1), TailLimits { bytes: 3, ..room }));
-            assert_eq!((tail.blocks.len(), tail.emptied, tail.bytes), (room.blocks, room.blocks - 3, 3));
-            assert!(partitions * tail.blocks.capacity() * size_of::<AcknowledgedBlock>() <= 10 << 20, "{partitions}");
-            assert!(partitions * room.bytes <= CONTENTS && room.blocks >= 100, "{partitions}");
-        }
-    }
+/// The state of a partition, as its server returns it.
+fn state_of(value: &Value) -> Option<StepState> {
+    if let Value::BulkString(state) = value { StepState::get(&mut state.as_slice()) } else { None }
 }

@@ -11,13 +11,14 @@ use anyhow::{Context, bail};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
+use redis::{AsyncConnectionConfig, Cmd, ConnectionAddr, Pipeline, RedisError, ServerErrorKind, Value};
 use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use super::RedisOptions;
 use super::connection_log::ConnectionLog;
 use super::script::Script;
+use super::sending::{Asking, ScriptOptions, ScriptReply, send_so};
 use platform::telemetry::metrics;
 use platform::telemetry::traces::{Span, SpanKind};
 
@@ -35,36 +36,6 @@ pub type Work = BoxFuture<'static, ()>;
 
 /// What a new connection must pass before anybody gets it.
 pub type Check = Arc<dyn Fn(MultiplexedConnection) -> BoxFuture<'static, anyhow::Result<()>> + Send + Sync>;
-
-/// How many replicas must have a write, and how durably.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Proof {
-    /// How many of them must have it.
-    pub replicas: u32,
-    /// Whether it must be on their disks.
-    pub is_on_disk: bool,
-    /// How long they may take.
-    pub time: Duration,
-}
-
-/// The proof that a write needs, if any.
-pub type Wait = Option<Proof>;
-
-/// How a script is sent.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct ScriptOptions {
-    /// The slot is on its way to this server, and this is its part.
-    pub is_asking: bool,
-    /// How many replicas must have a write, and how durably.
-    pub wait: Wait,
-}
-
-/// A script's answer, and how many replicas have what it wrote, if that was asked.
-#[derive(Debug)]
-pub struct ScriptReply {
-    pub answer: Value,
-    pub replicas: Option<u64>,
-}
 
 /// A connection that is replaced when it fails.
 pub struct Connection {
@@ -203,17 +174,18 @@ impl Connection {
         is_lost
     }
 
-    /// Checks the connection against something that was not checked when it was made.
+    /// Checks the connection against something that was not checked when it was made. Returns its number, too.
     pub async fn check_again<T>(
         &self,
         check: impl FnOnce(MultiplexedConnection) -> BoxFuture<'static, anyhow::Result<T>>,
-    ) -> anyhow::Result<T> {
+    ) -> anyhow::Result<(T, u64)> {
         let (connection, generation) = self.current().map_err(|NoConnection(reason)| anyhow::anyhow!(reason))?;
-        check(connection).await.inspect_err(|error| {
+        let checked = check(connection).await.inspect_err(|error| {
             if let Some(error) = error.downcast_ref::<RedisError>() {
                 self.look_at(generation, error);
             }
-        })
+        });
+        Ok((checked?, generation))
     }
 
     /// Sends a command that reads, or that may as well be sent twice.
@@ -233,6 +205,9 @@ impl Connection {
     /// Runs a script by its hash. A Redis that does not know it is given its text: nothing was run, so that is safe.
     pub async fn run(&self, script: &Script, keys: &[String], arguments: &[&[u8]], manner: ScriptOptions) -> Result<ScriptReply, Failure> {
         let (mut connection, generation) = self.current()?;
+        if manner.asking.is_some_and(|Asking(checked)| checked != generation) {
+            return Err(Failure::NotSent("the partition was not checked on this connection, which was made meanwhile".into()));
+        }
         let span = Span::child("EVALSHA", SpanKind::Client);
         if let Some(span) = &span {
             self.describe(span);
@@ -280,38 +255,6 @@ impl Connection {
             self.give_up(generation, error);
         }
     }
-}
-
-/// Sends a command, and around it what its manner asks for.
-pub(super) async fn send_so(connection: &mut MultiplexedConnection, command: Cmd, manner: ScriptOptions) -> RedisResult<ScriptReply> {
-    let ScriptOptions { is_asking, wait } = manner;
-    if !is_asking && wait.is_none() {
-        let answer = connection.send_packed_command(&command).await.and_then(Value::extract_error)?;
-        return Ok(ScriptReply { answer, replicas: None });
-    }
-    let mut commands = Pipeline::with_capacity(3);
-    if is_asking {
-        commands.cmd("ASKING");
-    }
-    commands.add_command(command);
-    if let Some(Proof { replicas, is_on_disk, time }) = wait {
-        let command = if is_on_disk { commands.cmd("WAITAOF").arg(0) } else { commands.cmd("WAIT") };
-        command.arg(replicas).arg(u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
-    }
-    let answers = connection.send_packed_commands(&commands, 0, commands.len()).await?;
-    let mut answers = answers.into_iter().skip(usize::from(is_asking));
-    let answer = answers.next().unwrap_or_default().extract_error()?;
-    // A server that refuses to wait has proved nothing.
-    let replicas = wait.is_some().then(|| {
-        let found = match answers.next() {
-            Some(Value::Int(replicas)) => replicas,
-            // Of WAITAOF: whether the server's own disk has it, and how many replicas' have.
-            Some(Value::Array(found)) => found.get(1).map_or(0, |replicas| if let Value::Int(replicas) = replicas { *replicas } else { 0 }),
-            _ => 0,
-        };
-        u64::try_from(found).unwrap_or(0)
-    });
-    Ok(ScriptReply { answer, replicas })
 }
 
 /// There is no connection.

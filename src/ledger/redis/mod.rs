@@ -33,6 +33,7 @@ pub mod reply_failure;
 pub mod restore;
 pub mod routes;
 pub mod script;
+pub mod sending;
 mod server_check;
 mod server_stats;
 mod step;
@@ -55,7 +56,7 @@ use super::{
     PreparedCommand, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
 use acknowledged::Acknowledged;
-use connection::{Wait, Work};
+use connection::Work;
 use domain::account::{Account, Profile, Reservation};
 use domain::ids::AccountId;
 use domain::rules::IdempotencyRecord;
@@ -68,6 +69,7 @@ use platform::durability::Durability;
 use platform::tls::ClientTls;
 use preflight::Expected;
 use routes::Routes;
+use sending::Wait;
 use topology::Topology;
 
 /// How far ahead of Redis a step may be, and this machine's clock off.
@@ -151,7 +153,7 @@ impl RedisLedger {
         let (busy_poll, proof) = (options.busy_poll, options.proof());
         let refund_cursors = partitions.iter().map(|_| AtomicU64::new(0)).collect();
         let acknowledged = Arc::new(Acknowledged::new(partitions.len(), proof));
-        let check = self.preflight(&clock, &acknowledged);
+        let check = (self.preflight(&clock, &acknowledged), self.on_its_way(&acknowledged));
         let (routes, work) = Routes::open(topology, options, &partitions, proof.is_some(), check).await?;
         let (work, window, is_silent) = (Mutex::new(Some(work)), settings.window, AtomicBool::new(false));
         Ok(RedisEngine {

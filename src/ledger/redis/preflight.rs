@@ -13,7 +13,7 @@ use redis::{FromRedisValue, Pipeline, RedisError, Value};
 use super::acknowledged::Acknowledged;
 use super::keys::{PartitionKeys, StoreKeys};
 use super::reply_failure::{ReplyFailure, of_read};
-use super::routes::PartitionsCheck;
+use super::routes::{OnItsWayCheck, PartitionsCheck};
 use super::script::KEY_TYPES;
 use super::server_check::{agreement, check_server};
 use super::stored::Stored;
@@ -209,6 +209,21 @@ impl RedisLedger {
                     }
                 }
                 Ok(left)
+            }
+            .boxed()
+        })
+    }
+}
+
+impl RedisLedger {
+    /// What must hold of a partition at a server that its slot is on its way to. Of which ledger it is, each script looks at by itself.
+    pub(super) fn on_its_way(&self, acknowledged: &Arc<Acknowledged>) -> OnItsWayCheck {
+        let (expected, losses, acknowledged) = (Arc::clone(&self.expected), self.losses.clone(), Arc::clone(acknowledged));
+        Arc::new(move |connection, partition| {
+            let (expected, losses, acknowledged) = (Arc::clone(&expected), losses.clone(), Arc::clone(&acknowledged));
+            async move {
+                let Some(keys) = expected.keys().get(usize::from(partition)) else { return Ok(false) };
+                Ok(acknowledged.is_all_on_its_way(connection, keys, &losses).await?)
             }
             .boxed()
         })

@@ -12,9 +12,9 @@ use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 
 use super::RedisOptions;
-use super::connection::{Proof, Wait};
 use super::keys::StoreKeys;
 use super::nodes::Nodes;
+use super::sending::{Proof, Wait};
 use super::server_check::field;
 use platform::durability::Durability;
 

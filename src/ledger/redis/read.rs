@@ -28,9 +28,10 @@ impl RedisEngine {
         ensure(&self.checks.stores, keys.number)?;
         let mut commands = Pipeline::with_capacity(2);
         commands.add_command(command.clone()).cmd("GET").arg(&keys.settings);
-        let mut attempts = self.routes.attempts(keys.number);
+        let mut attempts = self.routes.reads(keys.number);
         let (found, copy) = loop {
-            let (connection, is_asking) = attempts.connection().await?;
+            let (connection, on_its_way) = attempts.connection().await?;
+            let is_asking = on_its_way.is_some();
             let answers = match is_asking {
                 true => connection.send_all(&asking(command, &keys.settings)).await,
                 false => connection.send_all(&commands).await,

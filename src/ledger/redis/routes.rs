@@ -3,7 +3,7 @@
 //! Connections are made and dropped as the map of the servers changes. While a partition has none, what is for it fails at once; it does
 //! not wait for a server that is away, and holds up nobody else. What did not run, because the partition is elsewhere or on its way, is
 //! sent again for as long as a server may take to answer. A partition that comes to a connection which is there already is checked before
-//! anything is sent to it ([`super::rechecks`]).
+//! anything is sent to it ([`super::rechecks`]), and so is one whose slot is on its way to a server, before each write there.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -21,6 +21,7 @@ use super::connection::{Check, Connection, Failure, Work};
 use super::keys::PartitionKeys;
 use super::rechecks::Rechecks;
 use super::reply_failure::ReplyFailure;
+use super::sending::Asking;
 use super::topology::{REFRESH, Topology};
 use crate::LedgerError;
 use platform::telemetry::metrics;
@@ -36,11 +37,18 @@ const CHECK_AGAIN: Duration = Duration::from_millis(500);
 pub type PartitionsCheck =
     Arc<dyn Fn(MultiplexedConnection, ConnectionAddr, Vec<u16>) -> BoxFuture<'static, anyhow::Result<Vec<u16>>> + Send + Sync>;
 
+/// What must hold of a partition at a server that its slot is on its way to, before anything is sent to it there.
+pub type OnItsWayCheck = Arc<dyn Fn(MultiplexedConnection, u16) -> BoxFuture<'static, anyhow::Result<bool>> + Send + Sync>;
+
+/// Why nothing is sent to a partition that has not passed its check.
+const UNSURE: &str = "whether the partition has lost anything is not known yet, or what it has lost is not kept aside";
+
 /// The connections of one thread.
 pub struct Routes {
     topology: Arc<Topology>,
     options: RedisOptions,
     check: PartitionsCheck,
+    on_its_way: OnItsWayCheck,
     rechecks: Rechecks,
     slots: Vec<u16>,
     /// Whether each partition has a connection of its own.
@@ -77,14 +85,14 @@ impl Routes {
         options: RedisOptions,
         keys: &[PartitionKeys],
         are_apart: bool,
-        check: PartitionsCheck,
+        (check, on_its_way): (PartitionsCheck, OnItsWayCheck),
     ) -> anyhow::Result<(Arc<Self>, Work)> {
         let slots = keys.iter().map(|keys| keys.slot).collect();
         let table = Mutex::new(Table { by_partition: vec![None; keys.len()], ..Table::default() });
         let (trouble, made, rechecks) = (Arc::default(), Arc::default(), Rechecks::new(keys.len()));
         let routes = Arc::new_cyclic(|this| {
             let this = Weak::clone(this);
-            Self { topology, options, check, rechecks, slots, are_apart, table, this, trouble, made }
+            Self { topology, options, check, on_its_way, rechecks, slots, are_apart, table, this, trouble, made }
         });
         let changes = routes.topology.subscribe();
         routes.follow();
@@ -146,7 +154,12 @@ impl Routes {
 
     /// Begins to send something to a partition.
     pub fn attempts(&self, partition: u16) -> Attempts<'_> {
-        Attempts { routes: self, partition, until: None, elsewhere: None }
+        Attempts { routes: self, partition, until: None, elsewhere: None, is_reading: false }
+    }
+
+    /// Begins to read from a partition.
+    pub fn reads(&self, partition: u16) -> Attempts<'_> {
+        Attempts { is_reading: true, ..self.attempts(partition) }
     }
 
     /// Notes what a server has said of a partition: that it is elsewhere. False: it has said something else.
@@ -226,14 +239,24 @@ impl Routes {
         let address = connection.address();
         let check = || async move {
             let checked = connection.check_again(|checked| (self.check)(checked, address.clone(), vec![partition])).await;
-            let left = checked.map_err(|error| Arc::<str>::from(format!("{error:#}")))?;
+            let (left, _) = checked.map_err(|error| Arc::<str>::from(format!("{error:#}")))?;
             self.note_checked(address, &[partition], &left);
-            match left.is_empty() {
-                true => Ok(()),
-                false => Err("whether the partition has lost anything is not known yet, or what it has lost is not kept aside".into()),
-            }
+            if left.is_empty() { Ok(()) } else { Err(UNSURE.into()) }
         };
         self.rechecks.once(partition, check).await
+    }
+
+    /// Checks a partition at a server that its slot is on its way to: its connections are checked without it. Where there is none,
+    /// nothing will be sent.
+    async fn check_on_its_way(&self, partition: u16, connection: &Connection) -> Result<Asking, Arc<str>> {
+        if connection.problem().is_some() {
+            return Ok(Asking(0));
+        }
+        match connection.check_again(|checked| (self.on_its_way)(checked, partition)).await {
+            Ok((true, number)) => Ok(Asking(number)),
+            Ok((false, _)) => Err(UNSURE.into()),
+            Err(error) => Err(format!("{error:#}").into()),
+        }
     }
 
     fn partitions_at(&self, address: &ConnectionAddr) -> Vec<u16> {
@@ -266,17 +289,37 @@ pub struct Attempts<'a> {
     until: Option<Instant>,
     /// Where the next attempt goes, if not to the partition's server.
     elsewhere: Option<ConnectionAddr>,
+    /// What only reads hides nothing that is lost: it is not held up until a slot has arrived.
+    is_reading: bool,
 }
 
 impl Attempts<'_> {
     /// Where to send it, and whether that server must be asked for it.
-    pub async fn connection(&mut self) -> Result<(Arc<Connection>, bool), LedgerError> {
-        if let Some(address) = &self.elsewhere {
-            return Ok((self.routes.asked(address), true));
-        }
+    pub async fn connection(&mut self) -> Result<(Arc<Connection>, Option<Asking>), LedgerError> {
         loop {
-            let connection = self.routes.of(self.partition)?;
-            let Err(reason) = self.routes.check_again(self.partition, &connection).await else { return Ok((connection, false)) };
+            // If nothing may be sent there, the partition's server is asked anew.
+            let (connection, checked) = match self.elsewhere.take() {
+                Some(address) => {
+                    let connection = self.routes.asked(&address);
+                    let checked = match self.is_reading {
+                        true => Ok(Some(Asking(0))),
+                        false => self.routes.check_on_its_way(self.partition, &connection).await.map(Some),
+                    };
+                    if checked.is_ok() {
+                        self.elsewhere = Some(address);
+                    }
+                    (connection, checked)
+                }
+                None => {
+                    let connection = self.routes.of(self.partition)?;
+                    let checked = self.routes.check_again(self.partition, &connection).await.map(|()| None);
+                    (connection, checked)
+                }
+            };
+            let reason = match checked {
+                Ok(asking) => return Ok((connection, asking)),
+                Err(reason) => reason,
+            };
             let left = self.left();
             if left.is_zero() {
                 return Err(LedgerError::NotDone(reason));

@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 
 use redis::{FromRedisValue, Value};
 
-use super::connection::{Proof, ScriptOptions, ScriptReply, Wait};
 use super::keys::PartitionKeys;
 use super::reply::{self, AnnouncementOutcome};
 use super::script::Script;
+use super::sending::{Proof, ScriptOptions, ScriptReply, Wait};
 use super::{MAX_CLOCK_DIFFERENCE, RedisEngine, batch, ensure, notifications, reply_failure, script};
 use crate::model::{BatchTime, REFUND_SLICE, REFUND_WINDOWS};
 use crate::{Answers, BatchAnswer, Block, LedgerError, PreparedCommand, Trimmer};
@@ -53,14 +53,14 @@ impl RedisEngine {
         let channel = if self.watchers.may_be_heard(keys.number) { keys.channel.as_bytes() } else { b"" };
         let mut attempts = self.routes.attempts(keys.number);
         loop {
-            let (connection, is_asking) = attempts.connection().await?;
+            let (connection, asking) = attempts.connection().await?;
             let time = BatchTime::of(&self.clock, self.window);
             let has_legacy = time.now < self.expected.legacy_until();
             let block_id: [u8; 16] = rand::random();
             let packed = batch::encode(commands, &time, self.max_ahead(), (block_id, self.mark()), has_legacy);
             let proved: &[u8] = if wait.is_some() { b"1" } else { b"" };
             let arguments: [&[u8]; 6] = [&packed.commands, &packed.ids, &packed.metadata, channel, &packed.legacy_fingerprints, proved];
-            match connection.run(script, &keys.all, &arguments, ScriptOptions { is_asking, wait }).await {
+            match connection.run(script, &keys.all, &arguments, ScriptOptions { asking, wait }).await {
                 Ok(ran) => {
                     let answer = self.proved(ran, wait)?;
                     if let Some(written) = reply::written(&answer) {
@@ -95,8 +95,8 @@ impl RedisEngine {
         ensure(&self.checks.stores, keys.number)?;
         let mut attempts = self.routes.attempts(keys.number);
         loop {
-            let (connection, is_asking) = attempts.connection().await?;
-            match connection.run(script, &keys.all, arguments, ScriptOptions { is_asking, wait }).await {
+            let (connection, asking) = attempts.connection().await?;
+            match connection.run(script, &keys.all, arguments, ScriptOptions { asking, wait }).await {
                 Ok(ran) => return self.proved(ran, wait),
                 Err(failure) => attempts.again(&connection, failure, |error| reply_failure::of_script(error, script)).await?,
             }

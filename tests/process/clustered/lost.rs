@@ -1,12 +1,15 @@
 //! A failover, or a server that returns with an older file, loses what was acknowledged: that is found, counted, and applied again once.
 
 use std::path::Path;
+use std::time::Duration;
 
-use tollgate::grpc::v1::DebitRequest;
+use tollgate::grpc::v1::{DebitRequest, PaymentMode, Usage};
+use tollgate::ledger::prepared_command::partition_of;
+use tollgate::ledger::redis::keys::PartitionKeys;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
-use super::{PARTITIONS, accounts, assert_charged, charge, metric, serve_with, slot};
+use super::{PARTITIONS, accounts, assert_charged, charge, is_to_be_repeated, metric, serve_with, slot};
 use crate::cluster::Cluster;
 use crate::command::{Ended, Operator};
 use crate::identity::http;
@@ -215,6 +218,51 @@ async fn what_a_slot_has_lost_that_comes_to_a_server_which_is_connected_to_alrea
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_server_has_lost_that_a_slot_is_on_its_way_to_is_found_before_anything_is_written_there() {
+    let cluster = tokio::task::spawn_blocking(|| Cluster::redis(2, 0)).await.unwrap();
+    let url = cluster.url();
+    let service = serve_with(&url, &["--redis-timeout", "5s"]);
+    let mut client = service.client().await;
+    let account = accounts(&mut client).await.remove(&0).unwrap();
+    charge(&mut client, &account, "kept").await;
+    let to = 1 - cluster.owner(slot(0));
+    let mut cluster = tokio::task::spawn_blocking(move || {
+        cluster.move_keys(slot(0), to, Duration::ZERO);
+        cluster.command(to, &["SAVE"]);
+        cluster
+    })
+    .await
+    .unwrap();
+    // Each of them is asked of the server that the slot is on its way to.
+    for number in 0..LOST {
+        charge(&mut client, &account, &lost(number)).await;
+    }
+    let cluster = tokio::task::spawn_blocking(move || {
+        cluster.kill(to);
+        cluster.start_again(to);
+        cluster
+    })
+    .await
+    .unwrap();
+    // A write would hide what is lost.
+    let counted = format!("tollgate_acknowledged_lost_entries_total{{partition=\"0\"}} {LOST}");
+    until("the loss is counted", async || {
+        let refused = client.charging.clone().debit(debit(&account, "refused", "1")).await.expect_err("it was written");
+        assert!(is_to_be_repeated(&refused), "{refused:?}");
+        metric(&service, &counted).await.then_some(())
+    })
+    .await;
+    let cluster = tokio::task::spawn_blocking(move || {
+        cluster.take_slot_over(slot(0), to);
+        cluster
+    })
+    .await
+    .unwrap();
+    assert_found_and_applied_again(&service, &url, &mut client, &account).await;
+    drop(cluster);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_a_failover_of_redis_has_lost_is_found_counted_and_applied_again_once() {
     assert_failover_found(Cluster::redis).await;
 }
@@ -239,6 +287,68 @@ async fn assert_older_file_found(binary: &Path) {
     server.kill(0);
     server.start_again(0);
     assert_found_and_applied_again(&service, &url, &mut client, &account).await;
+}
+
+/// As many partitions as a store may have: the fewest blocks are kept of each.
+const MOST_PARTITIONS: u16 = 1_024;
+
+/// Of so many partitions, a thread knows this many acknowledged blocks of each, and has 32 KiB of their contents.
+const KNOWN: usize = 128;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_more_than_a_thread_keeps_what_it_has_is_applied_again_and_the_rest_stays_told_until_it_is_given_up() {
+    const CHARGES: usize = KNOWN + 40;
+    let partitions = MOST_PARTITIONS.to_string();
+    let mut server = tokio::task::spawn_blocking(|| Cluster::alone_on(Path::new("redis-server"))).await.unwrap();
+    let url = server.url_of(0);
+    let settings = ["--redis", &url, "--partitions", &partitions, "--lanes", "1", "--redis-timeout", "10s"];
+    let service = Service::start(&settings, &[]);
+    let mut client = service.client().await;
+    client.open("acme", PaymentMode::Prepaid, "0", "1000000").await;
+    let partition = partition_of("acme", MOST_PARTITIONS);
+    // Of such a size that contents are kept of more blocks than are put aside at once, and not of all.
+    let charge = |number: usize| {
+        let usage = Usage { description: "x".repeat(250), ..Default::default() };
+        DebitRequest { usage: Some(usage), ..debit("acme", &lost(number), "1") }
+    };
+    server.command(0, &["SAVE"]);
+    for number in 0..CHARGES {
+        client.charging.debit(charge(number)).await.unwrap();
+    }
+    server.kill(0);
+    server.start_again(0);
+    let counted = format!("tollgate_acknowledged_lost_entries_total{{partition=\"{partition}\"}} {KNOWN}");
+    until("what is known to be lost is counted", async || metric(&service, &counted).await.then_some(())).await;
+    let key = PartitionKeys::new("tollgate", partition, MOST_PARTITIONS).lost();
+    let aside = until("it is kept aside", async || {
+        let aside: usize = server.command(0, &["HLEN", &key]).trim().parse().unwrap();
+        (aside > 0).then_some(aside)
+    })
+    .await;
+    // One stands for all whose contents are gone.
+    let (kept, gone) = (aside - 1, KNOWN + 1 - aside);
+    assert!((65..KNOWN - 10).contains(&kept), "{kept} are kept");
+
+    let reconcile = |words: &[&str]| {
+        let all = [&["reconcile", "--redis", &url, "--partitions", &partitions, "--billing", "off"], words].concat();
+        Operator::nowhere().run_words(&all)
+    };
+    let by = ["--actor", "eve", "--reason", "older file"];
+    let done = reconcile(&[&["--reapply"], &by[..]].concat());
+    assert_eq!(done.status.code(), Some(1), "{gone} are known by their callers only: {done:?}");
+    assert!((client.credit("acme").await.balance, kept) == (format!("{}.00", 1_000_000 - kept), kept), "{kept} are applied");
+    assert_eq!(server.command(0, &["HLEN", &key]).trim(), "1");
+    assert!(metric(&service, &format!("tollgate_partition_lost{{partition=\"{partition}\"}} 1")).await);
+    // Whatever is repeated is done once.
+    for number in 0..CHARGES {
+        let replayed = client.charging.debit(charge(number)).await.unwrap().into_inner().replayed;
+        assert_eq!(replayed, number >= CHARGES - kept, "{number}");
+    }
+    assert_eq!(client.credit("acme").await.balance, format!("{}.00", 1_000_000 - CHARGES));
+    let done = reconcile(&[&["--accept-loss"], &by[..]].concat());
+    assert!(done.status.success(), "{done:?}");
+    let well = format!("tollgate_partition_lost{{partition=\"{partition}\"}} 0");
+    until("the alarm is off", async || metric(&service, &well).await.then_some(())).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
