@@ -29,6 +29,7 @@ mod grpc_store_failures;
 mod house;
 mod neighbours;
 mod redis_store;
+mod restorations;
 mod schedules;
 
 use support::{temporary_folder, unique_name};

@@ -16,11 +16,11 @@ use tollgate::ledger::redis::{RedisLedger, RedisOptions};
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Engine, Ledger, LedgerError, Opening, PreparedCommand, Purpose, StoreSettings};
 
-fn settings() -> StoreSettings {
+pub fn settings() -> StoreSettings {
     StoreSettings { partitions: 4, billing_time_zone: "UTC".into(), window: 86_400_000 }
 }
 
-fn options(server: &RedisServer) -> RedisOptions {
+pub fn options(server: &RedisServer) -> RedisOptions {
     RedisOptions {
         url: server.url(),
         tls: Default::default(),
@@ -36,7 +36,7 @@ fn command(account: &str, request_id: &str, action: Action) -> Command {
     Command::new(account, request_id, action)
 }
 
-fn create(account: &str) -> Command {
+pub fn create(account: &str) -> Command {
     let create = Create {
         name: format!("Customer {account}"),
         currency: Currency::parse("EUR").unwrap(),
@@ -51,11 +51,11 @@ fn create(account: &str) -> Command {
     command(account, "create", Action::Create(create))
 }
 
-fn top_up(account: &str, request_id: &str, amount: i64) -> Command {
+pub fn top_up(account: &str, request_id: &str, amount: i64) -> Command {
     command(account, request_id, Action::TopUp { amount: DecimalAmount::new(amount, 0) })
 }
 
-fn debit(account: &str, request_id: &str, amount: i64) -> Command {
+pub fn debit(account: &str, request_id: &str, amount: i64) -> Command {
     let debit = Debit {
         amount: DecimalAmount::new(amount, 0),
         category: Category::Usage,
@@ -66,7 +66,7 @@ fn debit(account: &str, request_id: &str, amount: i64) -> Command {
     command(account, request_id, Action::Debit(debit))
 }
 
-async fn ledger(options: &RedisOptions) -> Ledger {
+pub async fn ledger(options: &RedisOptions) -> Ledger {
     let clock = Clock::running(TimeZone::UTC);
     let engine = crate::support::connect(options.clone(), settings(), clock.clone()).await.unwrap();
     Ledger::start(Arc::new(engine), Watchers::default(), clock)

@@ -1,16 +1,17 @@
 //! Rebuilt partitions put into an empty store: what `restore` does.
 //!
-//! While it lasts, the store's settings say that it is being restored, and no service uses it. Each partition is made anew as a whole, so
-//! a restoration that was interrupted is simply done again.
+//! While it lasts, the store's settings say that it is being restored, and by which restoration, and no service uses it. Each partition is
+//! made anew as a whole, so a restoration that was interrupted is simply done again. One that goes on while another has begun (two copies of
+//! one billing store know the same ledger) writes nothing more: each write asks, in the same step, whether the partition is still its own.
 
 use anyhow::{Context, bail, ensure};
-use redis::{Pipeline, Value};
+use redis::Value;
 
 use super::RedisOptions;
 use super::keys::{PartitionKeys, StoreKeys, slot_of_key};
 use super::nodes::Nodes;
-use super::script::{FORMAT_VERSION, INITIALIZE, NEVER};
-use super::stored::Stored;
+use super::script::{CLAIM, FORMAT_VERSION, INITIALIZE, NEVER, PUT, SWAP};
+use super::stored::{Restoration, Stored};
 use super::topology::Topology;
 use crate::codec::records::{Expiry, RareState, StepState};
 use crate::codec::{
@@ -29,7 +30,11 @@ const AT_ONCE: usize = 1_000;
 pub struct Installation {
     nodes: Nodes,
     store: StoreKeys,
+    /// What the store says of itself meanwhile.
     stored: Stored,
+    /// What each partition says of itself meanwhile: no reader takes it for one of the ledger.
+    claim: String,
+    place: String,
 }
 
 impl Installation {
@@ -42,7 +47,8 @@ impl Installation {
         if let Some(had) = had {
             refuse_lost(&mut nodes, &store, &PartitionKeys::of_store(&options.store_name, had)).await?;
         }
-        let found = store.read(&mut nodes).await?;
+        let text: Option<String> = nodes.query(store.head_slot(), redis::cmd("GET").arg(&store.head)).await?;
+        let found = text.as_deref().map(|text| Stored::parse(&store.head, text)).transpose()?;
         if let Some(found) = &found {
             found.settings.check(settings)?;
         }
@@ -63,17 +69,32 @@ impl Installation {
                 }
             }
         }
-        let purpose = found.map_or(Purpose::default(), |found| found.purpose);
-        let stored = Stored { is_being_restored: true, ..Stored::whole(id, purpose, settings) };
-        store.write_head(&mut nodes, &stored).await?;
-        store.drop_copies(&mut nodes).await?;
-        Ok(Self { nodes, store, stored })
+        let purpose = found.as_ref().map_or(Purpose::default(), |found| found.purpose);
+        let mut before: Vec<Restoration> = found.and_then(|found| found.restoration).into_iter().collect();
+        for keys in &store.partitions {
+            let copy: Option<String> = nodes.query(keys.slot, redis::cmd("GET").arg(&keys.settings)).await?;
+            before.extend(copy.map(|copy| Stored::parse(&keys.settings, &copy)).transpose()?.and_then(|copy| copy.restoration));
+        }
+        let number = before.iter().map(|last| last.number).max().unwrap_or(0).saturating_add(1);
+        let restoration = Some(Restoration { number, id: format!("{:032x}", rand::random::<u128>()) });
+        let stored = Stored { is_being_restored: true, restoration, ..Stored::whole(id, purpose, settings) };
+        let claim = Stored { ledger: None, ..stored.clone() }.to_text()?;
+        let mut installation = Self { nodes, store, stored, claim, place: options.place().to_string() };
+        let beginning = installation.stored.to_text()?;
+        if !installation.swap(&installation.store.head.clone(), text.as_deref().unwrap_or_default(), &beginning).await? {
+            bail!("{} has changed meanwhile: another process creates or restores a ledger there", options.place());
+        }
+        for keys in installation.store.partitions.clone() {
+            let mut command = redis::cmd("EVAL");
+            command.arg(&CLAIM.text).arg(1 + keys.all.len()).arg(&keys.settings).arg(&keys.all).arg(&installation.claim).arg(number);
+            ensure!(installation.nodes.query::<bool>(keys.slot, &command).await?, installation.taken_over());
+        }
+        Ok(installation)
     }
 
-    /// Overwrites a partition with a state.
+    /// Fills a partition with a state.
     pub async fn install(&mut self, partition: u16, partition_state: &PartitionState) -> anyhow::Result<()> {
         let keys = self.store.partitions.get(usize::from(partition)).cloned().context("there is no such partition")?;
-        self.nodes.query::<Value>(keys.slot, redis::cmd("UNLINK").arg(&keys.all)).await?;
         let mark = self.stored.ledger.context("a store that is restored has a ledger")?.mark();
         let mut initialize = redis::cmd("EVAL");
         initialize.arg(&INITIALIZE.text).arg(keys.all.len()).arg(&keys.all).arg(mark.as_slice());
@@ -81,59 +102,82 @@ impl Installation {
         let [younger, older] = keys.requests();
         let packed = |account: &Account| [encode_account(account).as_slice(), &[0; Expiry::BYTES]].concat();
         let accounts = partition_state.accounts.iter().map(|(id, account)| (id.as_bytes().to_vec(), packed(account)));
-        self.put(keys.accounts(), accounts).await?;
+        self.put(&keys, keys.accounts(), accounts).await?;
         let profiles = partition_state.profiles.iter().map(|(id, profile)| (id.as_bytes().to_vec(), encode_profile(id, profile)));
-        self.put(keys.profiles(), profiles).await?;
+        self.put(&keys, keys.profiles(), profiles).await?;
         let reservations = partition_state.reservations.iter().map(|(key, reservation)| (key.0.to_vec(), encode_reservation(reservation)));
-        self.put(keys.reservations(), reservations).await?;
+        self.put(&keys, keys.reservations(), reservations).await?;
         for (key, requests) in [(younger, &partition_state.requests), (older, &partition_state.older_requests)] {
-            self.put(key, requests.iter().map(|(key, remembered)| (key.0.to_vec(), encode_idempotency_record(remembered)))).await?;
+            self.put(&keys, key, requests.iter().map(|(key, remembered)| (key.0.to_vec(), encode_idempotency_record(remembered)))).await?;
         }
-        self.put(keys.refunds(), partition_state.refunds.iter().map(|(key, refunded)| (encode_refund_key(key), encode_refunded(refunded))))
-            .await?;
-        self.rank(keys.expiries(), partition_state.expiries.iter().map(|(at, key)| (at.get(), key.0.to_vec()))).await?;
+        self.put(
+            &keys,
+            keys.refunds(),
+            partition_state.refunds.iter().map(|(key, refunded)| (encode_refund_key(key), encode_refunded(refunded))),
+        )
+        .await?;
+        self.rank(&keys, keys.expiries(), partition_state.expiries.iter().map(|(at, key)| (at.get(), key.0.to_vec()))).await?;
         let by_account = partition_state.reservations.iter().map(|(key, reservation)| {
             let place = ReservationPlace::of(*key, reservation);
             (0, encode_reservation_place(&reservation.account, &place))
         });
-        self.rank(keys.reservations_by_account(), by_account).await?;
-        self.rank(keys.names(), partition_state.names.iter().map(|place| (0, encode_place(place).into_bytes()))).await?;
+        self.rank(&keys, keys.reservations_by_account(), by_account).await?;
+        self.rank(&keys, keys.names(), partition_state.names.iter().map(|place| (0, encode_place(place).into_bytes()))).await?;
         let state = encode_state(partition_state, mark);
-        self.nodes.query::<Value>(keys.slot, redis::cmd("HSET").arg(keys.accounts()).arg("").arg(state)).await?;
-        Ok(())
+        self.put(&keys, keys.accounts(), std::iter::once((Vec::new(), state))).await
     }
 
     /// Marks the store as complete: services may use it.
     pub async fn finish(mut self) -> anyhow::Result<()> {
-        let whole = Stored { is_being_restored: false, ..self.stored };
-        self.store.write_copies(&mut self.nodes, &whole).await?;
-        self.store.write_head(&mut self.nodes, &whole).await
+        let (beginning, claim) = (self.stored.to_text()?, self.claim.clone());
+        let whole = Stored { is_being_restored: false, ..self.stored.clone() }.to_text()?;
+        let copies = self.store.partitions.iter().map(|keys| (keys.settings.clone(), claim.as_str()));
+        for (key, from) in copies.chain([(self.store.head.clone(), beginning.as_str())]).collect::<Vec<_>>() {
+            ensure!(self.swap(&key, from, &whole).await?, self.taken_over());
+        }
+        Ok(())
+    }
+
+    /// Puts one text in the place of another, unless there is a third; returns whether it is there now.
+    async fn swap(&mut self, key: &str, from: &str, to: &str) -> anyhow::Result<bool> {
+        self.nodes.query(slot_of_key(key), redis::cmd("EVAL").arg(&SWAP.text).arg(1).arg(key).arg(from).arg(to)).await
+    }
+
+    /// Why this restoration does not go on.
+    fn taken_over(&self) -> String {
+        format!("another restoration into {} has begun, and goes on there: this one has ended", self.place)
     }
 
     /// Writes fields of a hash.
-    async fn put(&mut self, key: &str, fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> anyhow::Result<()> {
-        self.in_chunks(key, fields, |pipeline, (field, value)| {
-            pipeline.cmd("HSET").arg(key).arg(field).arg(value).ignore();
-        })
-        .await
+    async fn put(&mut self, keys: &PartitionKeys, key: &str, fields: impl Iterator<Item = (Vec<u8>, Vec<u8>)>) -> anyhow::Result<()> {
+        self.write(keys, key, "HSET", fields).await
     }
 
     /// Writes members of a sorted set.
-    async fn rank(&mut self, key: &str, members: impl Iterator<Item = (i64, Vec<u8>)>) -> anyhow::Result<()> {
-        self.in_chunks(key, members, |pipeline, (score, member)| {
-            pipeline.cmd("ZADD").arg(key).arg(score).arg(member).ignore();
-        })
-        .await
+    async fn rank(&mut self, keys: &PartitionKeys, key: &str, members: impl Iterator<Item = (i64, Vec<u8>)>) -> anyhow::Result<()> {
+        self.write(keys, key, "ZADD", members.map(|(score, member)| (score.to_string().into_bytes(), member))).await
     }
 
-    async fn in_chunks<T>(&mut self, key: &str, mut items: impl Iterator<Item = T>, add: impl Fn(&mut Pipeline, T)) -> anyhow::Result<()> {
+    /// Writes pairs to a key of a partition, which must still be this restoration's.
+    async fn write(
+        &mut self,
+        keys: &PartitionKeys,
+        key: &str,
+        command: &str,
+        mut pairs: impl Iterator<Item = (Vec<u8>, Vec<u8>)>,
+    ) -> anyhow::Result<()> {
         loop {
-            let mut pipeline = Pipeline::new();
-            items.by_ref().take(AT_ONCE).for_each(|item| add(&mut pipeline, item));
-            if pipeline.is_empty() {
+            let mut script = redis::cmd("EVAL");
+            script.arg(&PUT.text).arg(2).arg(&keys.settings).arg(key).arg(&self.claim).arg(command);
+            let mut is_any = false;
+            for (first, second) in pairs.by_ref().take(AT_ONCE) {
+                script.arg(first).arg(second);
+                is_any = true;
+            }
+            if !is_any {
                 return Ok(());
             }
-            self.nodes.send(slot_of_key(key), &pipeline).await?;
+            ensure!(self.nodes.query::<bool>(keys.slot, &script).await?, self.taken_over());
         }
     }
 }

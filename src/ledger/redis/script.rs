@@ -119,6 +119,15 @@ pub static TRIM: LazyLock<Script> = LazyLock::new(|| Script::flagged(include_str
 /// Records the ledger of a partition.
 pub static OWN: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/own.lua")));
 
+/// Puts one text in the place of another.
+pub static SWAP: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/swap.lua")));
+
+/// Empties a partition for a restoration.
+pub static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/claim.lua")));
+
+/// Puts records into a partition that is being restored.
+pub static PUT: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/put.lua")));
+
 /// Sets whether somebody reads a partition's journal.
 pub static READERS: LazyLock<Script> = LazyLock::new(|| Script::of(include_str!("lua/readers.lua")));
 

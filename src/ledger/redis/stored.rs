@@ -1,7 +1,7 @@
 //! What a store in Redis says of itself: its settings and the ledger's id, in one key of the store, and a copy under the tag of each
 //! partition, so that a partition can be checked where it is.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use redis::Value;
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +21,9 @@ pub(super) struct Stored {
     /// Whether a restoration is under way: parts of the store are missing.
     #[serde(default)]
     pub(super) is_being_restored: bool,
+    /// Which restoration that is, or the last one was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) restoration: Option<Restoration>,
     /// Whether it is being brought to this version: parts of it are still as another keeps them.
     #[serde(default)]
     pub(super) is_being_migrated: bool,
@@ -36,6 +39,14 @@ pub(super) struct Stored {
     pub(super) settings: StoreSettings,
 }
 
+/// A restoration. Of two into one store, the one that began later goes on, and the other ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Restoration {
+    /// How many have begun.
+    pub(super) number: u32,
+    pub(super) id: String,
+}
+
 impl Stored {
     /// Describes a complete store.
     pub(super) fn whole(ledger: LedgerId, purpose: Purpose, settings: &StoreSettings) -> Self {
@@ -43,6 +54,7 @@ impl Stored {
             format_version: FORMAT_VERSION,
             is_being_created: false,
             is_being_restored: false,
+            restoration: None,
             is_being_migrated: false,
             legacy_until: UnixMillis::NONE,
             ledger: Some(ledger),
@@ -51,7 +63,7 @@ impl Stored {
         }
     }
 
-    fn to_text(&self) -> anyhow::Result<String> {
+    pub(super) fn to_text(&self) -> anyhow::Result<String> {
         Ok(serde_json::to_string(self)?)
     }
 
@@ -63,7 +75,9 @@ impl Stored {
     /// The id in a partition's copy, by the answer to GET.
     pub(super) fn id_in_copy(key: &str, copy: Option<&str>) -> anyhow::Result<LedgerId> {
         let text = copy.with_context(|| format!("there is no {key}"))?;
-        Self::parse(key, text)?.ledger.with_context(|| format!("{key} names no ledger"))
+        let stored = Self::parse(key, text)?;
+        ensure!(!stored.is_being_restored, "the store is being restored: {key} says so");
+        stored.ledger.with_context(|| format!("{key} names no ledger"))
     }
 
     /// Whether it can be used: it is whole, of this version, and was set up like this.
@@ -120,14 +134,6 @@ impl StoreKeys {
         let text = stored.to_text()?;
         for partition in &self.partitions {
             nodes.query::<Value>(partition.slot, redis::cmd("SET").arg(&partition.settings).arg(&text)).await?;
-        }
-        Ok(())
-    }
-
-    /// Drops the partitions' copies: no reader takes the store for a whole one.
-    pub(super) async fn drop_copies(&self, nodes: &mut Nodes) -> anyhow::Result<()> {
-        for partition in &self.partitions {
-            nodes.query::<Value>(partition.slot, redis::cmd("DEL").arg(&partition.settings)).await?;
         }
         Ok(())
     }
