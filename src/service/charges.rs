@@ -23,6 +23,7 @@ use super::admission::StreamPermit;
 use super::advice::{self, Advised};
 use super::commands::{self, Decided};
 use super::context::RequestContext;
+use super::deadline::Stage;
 use super::decisions::Recorder;
 use super::error::Error;
 use super::stream_access::StreamAccess;
@@ -175,6 +176,8 @@ impl UseCases {
     {
         let only = stream::iter([Ok::<_, Error>(batch)]);
         let permit = self.admission.batch()?;
+        // From here on some of it may be done.
+        context.reached(Stage::Sent);
         let answers = std::pin::pin!(self.charge_within(permit, context.clone(), Box::pin(only), write)?);
         // It is a stream of one batch to others, too.
         match Source::current().streaming().scoped(answers.into_future()).await.0 {

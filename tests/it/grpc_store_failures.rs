@@ -91,6 +91,16 @@ async fn a_store_that_is_silent_is_answered_for_before_the_deadline() {
 }
 
 #[tokio::test]
+async fn a_batch_whose_answer_does_not_come_in_time_is_not_called_nothing_done() {
+    let command = v1::ChargeCommand { command: Some(v1::charge_command::Command::Debit(debit())) };
+    let mut request = Request::new(v1::BatchChargeRequest { commands: vec![command] });
+    request.set_timeout(Duration::from_secs(2));
+    let error = client(None).await.batch_charge(request).await.unwrap_err();
+    assert_eq!(reason(&error), (Code::Unavailable, "OUTCOME_UNKNOWN".into()));
+    assert!(!error.message().contains("nothing was done"), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_stream_carries_the_failure_of_the_store_as_the_outcome_of_each_command() {
     let command = v1::ChargeCommand { command: Some(v1::charge_command::Command::Debit(debit())) };
     let mut client = client(Some(LedgerError::not_done("gone"))).await;
