@@ -19,6 +19,7 @@ mod measure;
 mod mix;
 mod operation;
 mod options;
+mod patience;
 mod plot;
 mod report;
 mod schedule;

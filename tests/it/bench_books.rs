@@ -75,6 +75,33 @@ async fn after_every_kind_of_load_the_books_agree() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn batches_by_calls_of_their_own_agree_and_what_comes_in_time_is_counted_apart() {
+    let folder = temporary_folder();
+    let app = start(&folder);
+    let mix = "debit=80,reserve=10,decline=5,convert=5";
+    let batches = ["--accounts", "20", "--mix", mix, "--batch-calls", "--batch", "8"];
+    let loads: [&[&str]; 3] = [
+        &["--concurrency", "4", "--calls", "1000", "--deadline", "10m"],
+        &["--rate", "800", "--duration", "1s", "--deadline", "10m"],
+        // Nothing comes so soon, whatever the service makes of it.
+        &["--rate", "800", "--duration", "1s", "--deadline", "1ns"],
+    ];
+    for load in loads {
+        let output = bench(&app, &[&batches, load].concat()).output().unwrap();
+        let told = told(&output);
+        assert_eq!(told["books"]["mismatches"], Value::Array(vec![]), "{load:?}");
+        assert!(output.status.success(), "{load:?}: {told}");
+        let [all, in_time] = ["rate", "rate_in_time"].map(|name| told["result"][name]["median"].as_f64().unwrap());
+        let expected = if load.contains(&"1ns") { 0.0 } else { all };
+        assert_eq!(in_time, expected, "{load:?}: {told}");
+        assert!(load.contains(&"1ns") || all > 0.0 && told["result"]["errors"].as_object().unwrap().is_empty(), "{load:?}: {told}");
+    }
+    for wrong in [["--batch-calls", "--stream"], ["--stream", "--deadline=1s"], ["--batch-calls", "--mix=authorize=1"]] {
+        assert_eq!(bench(&app, &wrong).output().unwrap().status.code(), Some(2), "{wrong:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn accounts_of_an_earlier_run_may_be_used_again_and_missing_ones_are_said() {
     let folder = temporary_folder();
     let app = start(&folder);

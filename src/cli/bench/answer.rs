@@ -78,15 +78,42 @@ impl Failure {
         Self { kind: "an answer without an outcome".to_owned(), is_unknown: false }
     }
 
-    fn of(code: Code, reason: Option<String>) -> Self {
-        let kind = reason.map_or_else(|| format!("{code:?}"), |reason| format!("{code:?} {reason}"));
-        Self { kind, is_unknown: leaves_unknown(code) }
+    fn of(code: Code, status: &impl StatusDetails) -> Self {
+        let reason = status.reason().map_or_else(String::new, |reason| format!(" {reason}"));
+        let retry = if code == Code::ResourceExhausted && status.says_when_to_retry() { ", with RetryInfo" } else { "" };
+        Self { kind: format!("{code:?}{reason}{retry}"), is_unknown: leaves_unknown(code) }
     }
 }
 
 impl From<Status> for Failure {
     fn from(status: Status) -> Self {
-        Self::of(status.code(), status.get_details_error_info().map(|info| info.reason))
+        Self::of(status.code(), &status)
+    }
+}
+
+/// What a failure says beside its code: that of a call, or of a command in a batch.
+trait StatusDetails {
+    fn reason(&self) -> Option<String>;
+    fn says_when_to_retry(&self) -> bool;
+}
+
+impl StatusDetails for Status {
+    fn reason(&self) -> Option<String> {
+        self.get_details_error_info().map(|info| info.reason)
+    }
+
+    fn says_when_to_retry(&self) -> bool {
+        self.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some())
+    }
+}
+
+impl StatusDetails for tonic_types::Status {
+    fn reason(&self) -> Option<String> {
+        self.get_details_error_info().map(|info| info.reason)
+    }
+
+    fn says_when_to_retry(&self) -> bool {
+        self.get_details_retry_info().is_some_and(|info| info.retry_delay.is_some())
     }
 }
 
@@ -161,9 +188,7 @@ pub fn streamed(kind: Kind, told: Option<&OutcomeKind>) -> Result<Outcome, Failu
         (Kind::Release, Some(OutcomeKind::Release(_))) => Ok(Outcome::Released),
         (Kind::Refund, Some(OutcomeKind::Refund(answer))) => Ok(Outcome::Refunded(amount(&answer.credited)?)),
         (Kind::Convert, Some(OutcomeKind::Convert(answer))) => Ok(if answer.converted { Outcome::Converted } else { Outcome::Unchanged }),
-        (_, Some(OutcomeKind::Error(status))) => {
-            Err(Failure::of(Code::from_i32(status.code), status.get_details_error_info().map(|info| info.reason)))
-        }
+        (_, Some(OutcomeKind::Error(status))) => Err(Failure::of(Code::from_i32(status.code), status)),
         _ => Err(Failure::nonsense()),
     }
 }

@@ -15,6 +15,7 @@ use super::answer::{Millionths, decimal, units_of};
 use super::books::{AcknowledgedTotals, Books};
 use super::journal::{self, Pages};
 use super::operation::Writer;
+use super::patience::Patience;
 use super::setup::{Clients, bar};
 use super::worker::Shared;
 use super::{PAUSE, unary};
@@ -103,19 +104,20 @@ pub async fn find_out(clients: &Clients, shared: &Shared, books: &mut Books) -> 
         stages.entry(Reverse(operation.rest.len())).or_default().push(operation);
     }
     let asked = AtomicU64::new(0);
+    let patience = Patience { timeout: shared.options.timeout, deadline: None };
     for operations in stages.into_values() {
         let mut answers = stream::iter(operations)
             .map(|operation| {
                 let number = asked.fetch_add(1, Ordering::Relaxed) as usize;
                 async move {
                     let mut caller = unary::Caller::from(clients.for_call(number)?);
-                    let mut answer = unary::send(&mut caller, &shared.writer, &operation, shared.options.timeout).await;
+                    let mut answer = unary::send(&mut caller, &shared.writer, &operation, patience).await;
                     for _ in 1..ATTEMPTS {
                         if !answer.as_ref().is_err_and(|failure| failure.is_unknown) {
                             break;
                         }
                         tokio::time::sleep(PAUSE).await;
-                        answer = unary::send(&mut caller, &shared.writer, &operation, shared.options.timeout).await;
+                        answer = unary::send(&mut caller, &shared.writer, &operation, patience).await;
                     }
                     anyhow::Ok((operation, answer))
                 }

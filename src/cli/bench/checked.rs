@@ -9,7 +9,7 @@ use tonic::{Request, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::cli::client::Connection;
-use crate::grpc::v1::ChargeRequest;
+use crate::grpc::v1::{BatchChargeRequest, ChargeRequest};
 
 /// Part of a `ChargeResponse`.
 #[derive(Clone, PartialEq, Message)]
@@ -99,6 +99,14 @@ pub struct Amount {
 /// A message of which it only matters that it is there.
 #[derive(Clone, Copy, PartialEq, Message)]
 pub struct Nothing {}
+
+/// Sends a batch by BatchCharge, whose response has the fields of a `ChargeResponse`.
+pub async fn batch_charge(channel: &Connection, request: Request<BatchChargeRequest>) -> Result<Answers, Status> {
+    let mut client = Grpc::new(channel.clone());
+    client.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    let path = PathAndQuery::from_static("/tollgate.v1.ChargingService/BatchCharge");
+    Ok(client.unary(request, path, ProstCodec::default()).await?.into_inner())
+}
 
 /// Opens a Charge stream.
 pub async fn charge(

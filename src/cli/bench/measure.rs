@@ -55,7 +55,10 @@ pub struct Measure {
     window: Window,
     latencies: BTreeMap<Kind, Histogram<u64>>,
     empty: Histogram<u64>,
+    /// How late an answer may be.
+    deadline: Option<Duration>,
     finished: u64,
+    in_time: u64,
     last_finished: Instant,
     /// How often what came out, the warm-up included.
     pub outcomes: Outcomes,
@@ -72,12 +75,20 @@ impl Measure {
             window,
             latencies: BTreeMap::new(),
             empty: Histogram::new_with_bounds(1, LONGEST, 3).context("cannot make a histogram")?,
+            deadline: None,
             finished: 0,
+            in_time: 0,
             last_finished: window.begin,
             outcomes: BTreeMap::new(),
             errors: BTreeMap::new(),
             not_sent: 0,
         })
+    }
+
+    /// The same, where an answer may be that late.
+    #[must_use]
+    pub fn by(self, deadline: Option<Duration>) -> Self {
+        Self { deadline, ..self }
     }
 
     /// `count` operations of a kind that began together were answered together. Failures have no part in this: they would make the service
@@ -89,6 +100,8 @@ impl Measure {
         }
         if self.window.holds(ended) {
             self.finished += count;
+            let is_late = self.deadline.is_some_and(|deadline| ended.saturating_duration_since(began) > deadline);
+            self.in_time += if is_late { 0 } else { count };
             self.last_finished = self.last_finished.max(ended);
         }
     }
@@ -117,6 +130,7 @@ impl Measure {
             self.latencies.entry(*kind).or_insert_with(|| self.empty.clone()).add(latencies).context("histograms differ")?;
         }
         self.finished += other.finished;
+        self.in_time += other.in_time;
         self.last_finished = self.last_finished.max(other.last_finished);
         self.not_sent += other.not_sent;
         for (key, count) in &other.outcomes {
@@ -141,8 +155,17 @@ impl Measure {
 
     /// How many were answered a second.
     pub fn rate(&self) -> f64 {
+        self.a_second(self.finished)
+    }
+
+    /// How many were answered in time a second; `None` if there is no deadline.
+    pub fn rate_in_time(&self) -> Option<f64> {
+        self.deadline.map(|_| self.a_second(self.in_time))
+    }
+
+    fn a_second(&self, count: u64) -> f64 {
         let seconds = self.seconds();
-        if seconds > 0.0 { self.finished as f64 / seconds } else { 0.0 }
+        if seconds > 0.0 { count as f64 / seconds } else { 0.0 }
     }
 
     /// The latencies of all kinds together.
@@ -179,6 +202,20 @@ mod tests {
         let by_kind: Vec<_> =
             measure.by_kind().into_iter().map(|(kind, latencies)| (kind, latencies.count(), latencies.at(0.95).as_millis() / 10)).collect();
         assert_eq!(by_kind, [(Kind::Debit, 98, 0), (Kind::Refund, 2, 400)]);
+    }
+
+    #[test]
+    fn what_is_answered_after_its_deadline_is_answered_and_not_in_time() {
+        let begin = Instant::now();
+        let at = |millis: u64| begin + Duration::from_millis(millis);
+        let window = Window { begin, end: Some(at(1000)) };
+        let mut measure = Measure::new(window).unwrap().by(Some(Duration::from_millis(100)));
+        measure.time(Kind::Debit, at(10), at(110), 3);
+        measure.time(Kind::Debit, at(10), at(111), 2);
+        let mut all = Measure::new(window).unwrap().by(Some(Duration::from_millis(100)));
+        all.merge(&measure).unwrap();
+        assert_eq!((all.rate(), all.rate_in_time()), (5.0, Some(3.0)));
+        assert_eq!(Measure::new(window).unwrap().rate_in_time(), None);
     }
 
     #[test]

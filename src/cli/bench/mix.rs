@@ -100,6 +100,11 @@ impl Mix {
         self.0.iter().flat_map(|share| share.sequence).any(|kind| kind.reads())
     }
 
+    /// Whether all are commands that nothing follows.
+    pub fn is_single(&self) -> bool {
+        self.0.iter().all(|share| matches!(share.sequence, [only] if !only.reads()))
+    }
+
     fn whole(&self) -> u32 {
         self.0.iter().map(|share| share.share).sum()
     }

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 
 use super::accounts::Skew;
 use super::mix::Mix;
+use super::patience::Patience;
 use crate::cli::client::ServerOptions;
 use crate::ledger::{LedgerId, MAX_BATCH};
 
@@ -38,6 +39,10 @@ pub struct LoadOptions {
     /// Send batches over one Charge stream for each connection, instead of single calls.
     #[arg(long, help_heading = "Load")]
     pub stream: bool,
+    /// Send batches by BatchCharge, a call for each, instead of single calls. Takes kinds of --mix that nothing follows: debit, reserve,
+    /// decline, convert.
+    #[arg(long, conflicts_with = "stream", help_heading = "Load")]
+    pub batch_calls: bool,
     /// Commands of a batch.
     #[arg(long, default_value = "64", value_parser = clap::value_parser!(u16).range(1..=MAX_BATCH as i64), value_name = "COUNT", help_heading = "Load")]
     pub batch: u16,
@@ -60,6 +65,9 @@ pub struct LoadOptions {
     /// How often the load is repeated; medians are shown, with the least and the most.
     #[arg(long, default_value = "3", value_name = "COUNT", help_heading = "Load")]
     pub trials: NonZeroUsize,
+    /// The deadline of each call, which the service is told. What comes later than that after it was due is shown apart.
+    #[arg(long, value_parser = humantime::parse_duration, conflicts_with = "stream", value_name = "DURATION", help_heading = "Load")]
+    pub deadline: Option<Duration>,
     /// How long to wait for an answer, before its outcome counts as unknown.
     #[arg(long, value_parser = humantime::parse_duration, default_value = "10s", value_name = "DURATION", help_heading = "Load")]
     pub timeout: Duration,
@@ -124,6 +132,8 @@ impl LoadOptions {
     pub fn validate(&self) -> anyhow::Result<()> {
         anyhow::ensure!(self.connections >= self.threads, "--threads: each needs a connection of its own, so at most --connections");
         anyhow::ensure!(!self.duration.is_zero(), "--duration must be above zero");
+        anyhow::ensure!(self.deadline.is_none_or(|deadline| !deadline.is_zero()), "--deadline must be above zero");
+        anyhow::ensure!(!self.batch_calls || self.mix.is_single(), "--mix: --batch-calls take debit, reserve, decline and convert");
         anyhow::ensure!(!(self.stream && self.mix.reads()), "--mix: credit and account are no commands of a --stream");
         Ok(())
     }
@@ -139,16 +149,29 @@ impl LoadOptions {
         }
     }
 
+    /// How long callers wait for answers.
+    pub fn patience(&self) -> Patience {
+        Patience { timeout: self.timeout, deadline: self.deadline }
+    }
+
+    /// How many commands are sent by each call.
+    pub fn of_each_call(&self) -> u64 {
+        if self.batch_calls { u64::from(self.batch) } else { 1 }
+    }
+
     /// How a trial is described.
     pub fn describe(&self) -> String {
         let (accounts, skew, mix) = (self.accounts, &self.skew, &self.mix);
+        let calls = if self.batch_calls { format!("calls of {}", self.batch) } else { "calls".to_owned() };
         let way = match (self.stream, self.rate) {
             (true, None) => format!("{} streams, batches of {}, {} under way in each", self.connections, self.batch, self.in_flight),
             (true, Some(rate)) => format!("{rate} a second over {} streams, in batches of {}", self.connections, self.batch),
-            (false, None) => format!("{} concurrent calls over {} connections", self.concurrency, self.connections),
+            (false, None) => format!("{} concurrent {calls} over {} connections", self.concurrency, self.connections),
+            (false, Some(rate)) if self.batch_calls => format!("{rate} a second in {calls} over {} connections", self.connections),
             (false, Some(rate)) => format!("{rate} calls a second over {} connections", self.connections),
         };
-        format!("{way}; {mix}; {accounts} accounts, {skew}")
+        let deadline = self.deadline.map_or_else(String::new, |deadline| format!("; {} to answer", humantime::format_duration(deadline)));
+        format!("{way}; {mix}; {accounts} accounts, {skew}{deadline}")
     }
 }
 

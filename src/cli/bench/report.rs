@@ -74,6 +74,9 @@ impl OperationSummary {
 pub struct Summary {
     /// Operations answered a second.
     pub rate: Spread,
+    /// The same of those that were answered within their deadline, if they had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_in_time: Option<Spread>,
     /// Latencies in microseconds.
     pub latency_us: Quantiles,
     /// The same by operation: of a reservation, its authorize and its final debit apart.
@@ -100,6 +103,7 @@ impl Summary {
         }
         Ok(Self {
             rate: Spread::of(trials.iter().map(Measure::rate)),
+            rate_in_time: trials.iter().map(Measure::rate_in_time).collect::<Option<Vec<_>>>().map(Spread::of),
             latency_us: quantiles(&latencies),
             operations: OperationSummary::all_of(trials),
             measured: trials.iter().map(Measure::finished).sum(),
@@ -128,6 +132,9 @@ impl Summary {
         let mut table = table(["", "median", "least", "most"], 1);
         let rate = self.rate;
         table.add_row(["answered a second".to_owned(), thousands(rate.median), thousands(rate.min), thousands(rate.max)]);
+        if let Some(rate) = self.rate_in_time {
+            table.add_row(["in time".to_owned(), thousands(rate.median), thousands(rate.min), thousands(rate.max)]);
+        }
         for (name, _) in QUANTILES {
             let Some(spread) = self.latency_us.get(name) else { continue };
             table.add_row([format!("latency {name}"), micros(spread.median), micros(spread.min), micros(spread.max)]);

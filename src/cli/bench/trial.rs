@@ -61,7 +61,7 @@ pub fn run(shared: &Arc<Shared>, trial: &Trial, checked: &BTreeSet<u32>, books: 
         running.push((worker, start_thread(&format!("load-{number}"), move || part.work(at_work))?));
     }
     watch(&shared.progress, trial, window, &running);
-    let mut measure = Measure::new(window)?;
+    let mut measure = Measure::new(window)?.by(options.deadline);
     for (worker, thread) in running {
         thread.join().map_err(|_| anyhow::anyhow!("a thread of the load generator panicked"))??;
         let worker = Arc::into_inner(worker).context("a thread of the load generator left something behind")?;

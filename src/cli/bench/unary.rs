@@ -1,4 +1,4 @@
-//! Single calls: a fixed number at a time (closed loop) or a second (open loop).
+//! Calls, of one command or of a batch: a fixed number at a time (closed loop) or a second (open loop).
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,13 +9,15 @@ use tokio::time::timeout;
 
 use super::super::client::{Client, Connection};
 use super::answer::{self, Failure, Outcome};
+use super::checked::{Answers, batch_charge};
 use super::mix::Kind;
 use super::operation::{Operation, Writer};
+use super::patience::Patience;
 use super::schedule::Timer;
 use super::worker::Worker;
 use crate::grpc::v1::account_service_client::AccountServiceClient;
 use crate::grpc::v1::charging_service_client::ChargingServiceClient;
-use crate::grpc::v1::{GetAccountRequest, GetUsableCreditRequest};
+use crate::grpc::v1::{BatchChargeRequest, ChargeCommand, GetAccountRequest, GetUsableCreditRequest};
 
 /// How many calls of a thread may be open in the open loop. Those above it wait, and their wait is part of their latency.
 const MAX_OPEN: usize = 50_000;
@@ -34,45 +36,56 @@ const SENDS_IN_A_ROW: u64 = 16;
 pub struct Caller {
     charging: ChargingServiceClient<Connection>,
     accounts: AccountServiceClient<Connection>,
+    /// By which batches are sent.
+    connection: Option<Connection>,
 }
 
 impl From<Connection> for Caller {
     fn from(connection: Connection) -> Self {
-        Self { charging: ChargingServiceClient::new(connection.clone()), accounts: AccountServiceClient::new(connection) }
+        let (charging, accounts) = (ChargingServiceClient::new(connection.clone()), AccountServiceClient::new(connection.clone()));
+        Self { charging, accounts, connection: Some(connection) }
     }
 }
 
 impl From<Client> for Caller {
     fn from(Client { charging, accounts, .. }: Client) -> Self {
-        Self { charging, accounts }
+        Self { charging, accounts, connection: None }
     }
 }
 
 /// Sends one operation.
-pub async fn send(caller: &mut Caller, writer: &Writer, operation: &Operation, patience: Duration) -> Result<Outcome, Failure> {
-    let Caller { charging, accounts } = caller;
+pub async fn send(caller: &mut Caller, writer: &Writer, operation: &Operation, patience: Patience) -> Result<Outcome, Failure> {
+    let Caller { charging, accounts, .. } = caller;
     let call = async {
         match operation.kind {
             Kind::Debit | Kind::Report | Kind::Settle | Kind::Decline => {
-                answer::debit(operation.kind, charging.debit(writer.debit(operation)).await?.get_ref())
+                answer::debit(operation.kind, charging.debit(patience.request(writer.debit(operation))).await?.get_ref())
             }
-            Kind::Authorize | Kind::Reserve => answer::authorize(charging.authorize(writer.authorize(operation)).await?.get_ref()),
-            Kind::Release => Ok(answer::release(charging.release(writer.release(operation)).await?.get_ref())),
-            Kind::Refund => answer::refund(charging.refund(writer.refund(operation)).await?.get_ref()),
-            Kind::Convert => Ok(answer::convert(charging.convert(writer.convert(operation)).await?.get_ref())),
+            Kind::Authorize | Kind::Reserve => {
+                answer::authorize(charging.authorize(patience.request(writer.authorize(operation))).await?.get_ref())
+            }
+            Kind::Release => Ok(answer::release(charging.release(patience.request(writer.release(operation))).await?.get_ref())),
+            Kind::Refund => answer::refund(charging.refund(patience.request(writer.refund(operation))).await?.get_ref()),
+            Kind::Convert => Ok(answer::convert(charging.convert(patience.request(writer.convert(operation))).await?.get_ref())),
             Kind::Credit => {
                 let account_id = writer.account_id(operation.account);
-                charging.get_usable_credit(GetUsableCreditRequest { account_id }).await?;
+                charging.get_usable_credit(patience.request(GetUsableCreditRequest { account_id })).await?;
                 Ok(Outcome::Read)
             }
             Kind::Account => {
                 let account_id = writer.account_id(operation.account);
-                accounts.get_account(GetAccountRequest { account_id }).await?;
+                accounts.get_account(patience.request(GetAccountRequest { account_id })).await?;
                 Ok(Outcome::Read)
             }
         }
     };
-    timeout(patience, call).await.unwrap_or_else(|_| Err(Failure::timeout()))
+    timeout(patience.timeout, call).await.unwrap_or_else(|_| Err(Failure::timeout()))
+}
+
+/// Sends a batch.
+async fn send_batch(connection: &Connection, commands: Vec<ChargeCommand>, patience: Patience) -> Result<Answers, Failure> {
+    let call = batch_charge(connection, patience.request(BatchChargeRequest { commands }));
+    timeout(patience.timeout, call).await.map_or_else(|_| Err(Failure::timeout()), |answers| Ok(answers?))
 }
 
 /// Runs a thread's part of a trial.
@@ -91,18 +104,20 @@ pub async fn run(worker: Arc<Worker>, place: f64, channels: Vec<Connection>, con
 async fn closed_loop(worker: Arc<Worker>, mut caller: Caller) {
     loop {
         let began = Instant::now();
-        if worker.take(began, 1) == 0 {
+        let count = worker.take(began, worker.shared.options.of_each_call());
+        if count == 0 {
             return;
         }
-        let operation = worker.next();
-        if !perform(&worker, &mut caller, operation, began).await {
+        if !call(&worker, &mut caller, count, began).await {
             tokio::time::sleep(PAUSE).await;
         }
     }
 }
 
 async fn open_loop(worker: Arc<Worker>, place: f64, callers: Vec<Caller>) -> anyhow::Result<()> {
-    let Some((mut schedule, end)) = worker.schedule(1, place).zip(worker.window.end) else { return Ok(()) };
+    let Some((mut schedule, end)) = worker.schedule(worker.shared.options.of_each_call(), place).zip(worker.window.end) else {
+        return Ok(());
+    };
     let timer = Timer::new()?;
     let open = Arc::new(Semaphore::new(MAX_OPEN));
     for (sent, caller) in (0_u64..).zip(callers.iter().cycle()) {
@@ -111,15 +126,14 @@ async fn open_loop(worker: Arc<Worker>, place: f64, callers: Vec<Caller>) -> any
             break;
         }
         if Instant::now() > end + LATENESS {
-            worker.notes().measure.not_sent += schedule.left_before(end);
+            worker.notes().measure.not_sent += schedule.left_before(end) * worker.shared.options.of_each_call();
             break;
         }
         timer.until(due).await?;
         let permit = Arc::clone(&open).acquire_owned().await?;
         let (worker, mut caller) = (Arc::clone(&worker), caller.clone());
         tokio::spawn(async move {
-            let operation = worker.next();
-            perform(&worker, &mut caller, operation, due).await;
+            call(&worker, &mut caller, worker.shared.options.of_each_call(), due).await;
             drop(permit);
         });
         schedule.advance();
@@ -132,9 +146,32 @@ async fn open_loop(worker: Arc<Worker>, place: f64, callers: Vec<Caller>) -> any
     Ok(())
 }
 
+/// Sends what is to be sent next, by one call or one after another. Returns whether the service was there.
+async fn call(worker: &Worker, caller: &mut Caller, count: u64, began: Instant) -> bool {
+    let connection = caller.connection.clone().filter(|_| worker.shared.options.batch_calls);
+    match connection {
+        Some(connection) => perform_batch(worker, &connection, count, began).await,
+        None => perform(worker, caller, worker.next(), began).await,
+    }
+}
+
+/// Sends a batch of operations. Returns whether the service was there.
+async fn perform_batch(worker: &Worker, connection: &Connection, count: u64, began: Instant) -> bool {
+    let operations: Vec<_> = (0..count).map(|_| worker.next()).collect();
+    let commands = operations.iter().map(|operation| worker.shared.writer.command(operation)).collect();
+    let answers = send_batch(connection, commands, worker.shared.options.patience()).await;
+    let answer_to = |(place, operation): (usize, Operation)| {
+        let told = answers.as_ref().map(|answers| answers.outcomes.get(place).and_then(|outcome| outcome.told.as_ref()));
+        (operation, told.map_err(Clone::clone).and_then(|told| answer::streamed(operation.kind, told)))
+    };
+    let answered: Vec<_> = operations.into_iter().enumerate().map(answer_to).collect();
+    worker.note_together(&answered, began);
+    answers.map_or_else(|failure| !failure.is_unknown, |_| true)
+}
+
 /// Sends an operation, and what follows it as long as each is done. Returns whether the service was there.
 async fn perform(worker: &Worker, caller: &mut Caller, operation: Operation, began: Instant) -> bool {
-    let (writer, patience) = (&worker.shared.writer, worker.shared.options.timeout);
+    let (writer, patience) = (&worker.shared.writer, worker.shared.options.patience());
     let (mut operation, mut began) = (operation, began);
     loop {
         let answer = send(caller, writer, &operation, patience).await;

@@ -81,7 +81,8 @@ impl Worker {
     /// A thread's part of a trial.
     pub fn new(shared: Arc<Shared>, start: Instant, window: Window, rate: Option<f64>, books: Books) -> anyhow::Result<Self> {
         let mix = shared.options.mix.clone();
-        let notes = Notes { mix, random: rand::make_rng(), is_postpaid: HashMap::new(), measure: Measure::new(window)?, books };
+        let measure = Measure::new(window)?.by(shared.options.deadline);
+        let notes = Notes { mix, random: rand::make_rng(), is_postpaid: HashMap::new(), measure, books };
         Ok(Self { shared, start, window, rate, budget: None, notes: Mutex::new(notes) })
     }
 
@@ -156,6 +157,19 @@ impl Worker {
         }
         notes.enter(operation, answer);
         self.progress(1, u64::from(answer.is_err()));
+    }
+
+    /// Notes the answers to operations that were sent together.
+    pub fn note_together(&self, answered: &[(Operation, Result<Outcome, Failure>)], began: Instant) {
+        let (mut notes, ended) = (self.notes(), Instant::now());
+        for (operation, answer) in answered {
+            if answer.is_ok() {
+                notes.measure.time(operation.kind, began, ended, 1);
+            }
+            notes.enter(operation, answer);
+        }
+        let failed = answered.iter().filter(|(_, answer)| answer.is_err()).count();
+        self.progress(answered.len() as u64, failed as u64);
     }
 
     /// Moves the progress line.
