@@ -15,6 +15,7 @@
 //! When commands arrive one at a time, the batcher polls for the answer: waking up can take longer than it does. Under load it does not:
 //! other threads need the processor more then.
 
+mod pace;
 mod queue;
 pub mod stream_share;
 
@@ -24,7 +25,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, Fuse};
 use futures_util::stream::FuturesUnordered;
@@ -127,6 +128,20 @@ impl Batcher {
         Ok(Pending(pending))
     }
 
+    /// How long a command of a partition would wait for its answer, if it came now, on behalf of the current source.
+    #[must_use]
+    pub fn expected_wait(&self, partition: u16) -> Duration {
+        self.0.0.lock().by_partition.get(usize::from(partition)).map_or(Duration::ZERO, |queue| queue.expected_wait(1))
+    }
+
+    /// The same of the last of so many commands, spread over all partitions.
+    #[must_use]
+    pub fn expected_wait_of(&self, commands: usize) -> Duration {
+        let queues = self.0.0.lock();
+        let of_each = commands.div_ceil(queues.by_partition.len().max(1));
+        queues.by_partition.iter().map(|queue| queue.expected_wait(of_each)).max().unwrap_or_default()
+    }
+
     /// Whether somebody waits for single commands, or did a moment ago.
     #[must_use]
     pub fn has_calls(&self) -> bool {
@@ -224,8 +239,13 @@ impl Dispatch {
         while let Poll::Ready(Some(batch)) = self.under_way.poll_next_unpin(context) {
             let Some(partition) = self.partitions.get_mut(usize::from(batch.partition)) else { continue };
             partition.is_under_way = false;
+            let took = self.engine.instant().saturating_duration_since(batch.sent_at);
+            if let Some(queue) = self.inbox.lock().by_partition.get_mut(usize::from(batch.partition)) {
+                queue.pace.returned(batch.commands.len(), took);
+                queue.under_way = 0;
+            }
             self.streamed_under_way = self.streamed_under_way.saturating_sub(batch.streamed);
-            self.stream_share.returned(batch.streamed, self.engine.instant().saturating_duration_since(batch.sent_at));
+            self.stream_share.returned(batch.streamed, took);
             let batch = if batch.has_deferred { batch.without_deferred(&mut partition.deferred) } else { batch };
             self.returned.push(batch);
         }
@@ -260,6 +280,7 @@ impl Dispatch {
                 self.streamed_under_way += taken.streamed;
                 lonely = lonely && !is_any && taken.commands.len() == 1;
                 (is_any, partition.is_under_way) = (true, true);
+                queue.under_way = taken.commands.len();
                 let number = u16::try_from(number).unwrap_or(u16::MAX);
                 self.under_way.push(decide(Arc::clone(&self.engine), number, taken).boxed());
             }

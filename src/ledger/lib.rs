@@ -205,6 +205,17 @@ impl Ledger {
         self.batcher.enqueue(partition, PreparedCommand::new(command))
     }
 
+    /// How long a command on an account would wait for its answer, if it came now: an estimate, by what steps took lately.
+    #[must_use]
+    pub fn expected_wait(&self, account: &AccountId) -> Duration {
+        self.batcher.expected_wait(self.partition_of(account))
+    }
+
+    /// The same of a batch of commands on any accounts.
+    pub fn expected_wait_of(&self, commands: usize) -> Duration {
+        self.batcher.expected_wait_of(commands)
+    }
+
     /// Whether somebody waits for single commands, or did a moment ago: then streams let others have a turn more often.
     #[must_use]
     pub fn has_calls(&self) -> bool {

@@ -171,16 +171,18 @@ impl UseCases {
     /// Charges one batch, as a stream that has no other.
     pub async fn charge_batch<B, T>(&self, context: &RequestContext, batch: B, write: Write<T>) -> Result<Vec<T>, Error>
     where
-        B: IntoIterator<Item = Result<Command, Error>, IntoIter: ExactSizeIterator + Send> + Send + Sync + 'static,
+        B: ExactSizeIterator<Item = Result<Command, Error>> + Send + Sync + 'static,
         T: Send,
     {
+        let source = Source::current().streaming();
+        context.ensure_time_for(|| source.scope(|| self.ledger.expected_wait_of(batch.len())))?;
         let only = stream::iter([Ok::<_, Error>(batch)]);
         let permit = self.admission.batch()?;
         // From here on some of it may be done.
         context.reached(Stage::Sent);
         let answers = std::pin::pin!(self.charge_within(permit, context.clone(), Box::pin(only), write)?);
         // It is a stream of one batch to others, too.
-        match Source::current().streaming().scoped(answers.into_future()).await.0 {
+        match source.scoped(answers.into_future()).await.0 {
             Some(answer) => answer.map_err(|(Interrupted::Unreadable(error) | Interrupted::Error(error))| error),
             None => Err(Error::stopping()),
         }

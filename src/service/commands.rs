@@ -36,6 +36,7 @@ impl UseCases {
 
     /// The same of a command that was let through.
     pub(super) async fn decide_admitted(&self, context: &RequestContext, command: Arc<Command>) -> Result<Decided, Error> {
+        context.ensure_time_for(|| self.ledger.expected_wait(&command.account))?;
         context.reached(Stage::Sent);
         let recorder = Recorder::new(self, context);
         let answer = self.answer_to(&command).await?;
@@ -56,6 +57,7 @@ impl UseCases {
     /// Reads an account's credit, due events applied.
     pub async fn observe(&self, context: &RequestContext, account: &AccountId) -> Result<Outcome, Error> {
         context.require(Permission::ReadCredit, account)?;
+        context.ensure_time_for(|| self.ledger.expected_wait(account))?;
         self.look_at(account).await
     }
 

@@ -14,15 +14,31 @@ use super::deadline::Stage;
 use super::error::Error;
 use billing::BillingError;
 use ledger::LedgerError;
+use platform::telemetry::metrics;
 
 /// Which part of the caller's time an answer may take, and what adds to a decision.
 const ANSWER: f64 = 0.9;
 const ADDITION: f64 = 0.8;
 
+/// How many times as long as a wait is expected to be there must be time for: it is an estimate.
+const TIMES_AS_LONG: u32 = 2;
+
 impl RequestContext {
     /// Notes how far the request has come.
     pub(super) fn reached(&self, stage: Stage) {
         self.stage.store(stage as u8, Ordering::Relaxed);
+    }
+
+    /// Refuses what would wait for so long that its answer would hardly come in time: where too much waits, what is begun is then finished, and
+    /// the rest is told at once. Without a deadline, what counts is how much waits.
+    pub(super) fn ensure_time_for(&self, expected_wait: impl FnOnce() -> Duration) -> Result<(), Error> {
+        let Some(deadline) = self.deadline else { return Ok(()) };
+        let left = deadline.after_part(ANSWER).saturating_duration_since(Instant::now());
+        if expected_wait().saturating_mul(TIMES_AS_LONG) <= left {
+            return Ok(());
+        }
+        metrics().callers.count_overload("wait");
+        Err(LedgerError::Busy.into())
     }
 
     /// Waits for an answer for nine tenths of the time that the caller gave.
@@ -73,6 +89,16 @@ mod tests {
             };
             assert_eq!(context.within_deadline(call).await.unwrap_err().reason, reason);
         }
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_answered_in_time_is_refused_before_it_is_begun() {
+        let seconds = |count| move || Duration::from_secs(count);
+        assert!(context(None).ensure_time_for(seconds(1_000_000)).is_ok());
+        let patient = context(Some(100_000));
+        assert!(patient.ensure_time_for(seconds(40)).is_ok());
+        let refused = patient.ensure_time_for(seconds(50)).unwrap_err();
+        assert_eq!((refused.reason, refused.retry_after.is_some()), ("OVERLOADED", true));
     }
 
     #[tokio::test]

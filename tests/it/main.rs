@@ -28,6 +28,7 @@ mod grpc_service;
 mod grpc_store_failures;
 mod house;
 mod neighbours;
+mod overload;
 mod redis_store;
 mod restorations;
 mod schedules;

@@ -1,9 +1,11 @@
 //! The queue of a partition: calls and the commands of streams, each fair by source, and what is taken of them for a batch.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use super::pace::Pace;
 use crate::{LedgerError, MAX_BATCH, PreparedCommand};
 use domain::outcome::Answer;
 use platform::lanes::fair::FairQueue;
@@ -32,6 +34,9 @@ pub type Caller = oneshot::Sender<Result<Answer, LedgerError>>;
 pub struct Queue {
     pub calls: FairQueue<Waiting>,
     pub streams: FairQueue<Waiting>,
+    /// How many commands are with the engine.
+    pub under_way: usize,
+    pub pace: Pace,
 }
 
 /// The commands of a batch.
@@ -47,7 +52,8 @@ pub struct Taken {
 
 impl Queue {
     pub fn new() -> Self {
-        Self { calls: FairQueue::new(QUEUE_COMMANDS), streams: FairQueue::new(QUEUE_COMMANDS) }
+        let [calls, streams] = [(), ()].map(|()| FairQueue::new(QUEUE_COMMANDS));
+        Self { calls, streams, under_way: 0, pace: Pace::default() }
     }
 
     pub fn len(&self) -> usize {
@@ -58,6 +64,16 @@ impl Queue {
         let source = Source::current();
         let queue = if source.is_stream() { &mut self.streams } else { &mut self.calls };
         queue.push(source, waiting)
+    }
+
+    /// How long so many commands would wait for their answers, if the current source had them now.
+    pub fn expected_wait(&self, commands: usize) -> Duration {
+        let source = Source::current();
+        let ahead = match source.is_stream() {
+            true => self.calls.len() + self.streams.ahead(source, commands),
+            false => self.calls.ahead(source, commands),
+        };
+        self.pace.of(self.under_way + ahead + commands)
     }
 
     /// Takes the commands of the next batch, after those that were left for it: of streams, at most that share.

@@ -63,6 +63,13 @@ impl<T> FairQueue<T> {
         Some(item)
     }
 
+    /// How many items would be served before the last of so many more of a source.
+    #[must_use]
+    pub fn ahead(&self, source: Source, more: usize) -> usize {
+        let own = self.places.get(&source).and_then(|place| self.queues.get(*place)).map_or(0, VecDeque::len);
+        own.saturating_add(more).saturating_mul(self.turns.len()).min(self.length)
+    }
+
     /// How many items wait.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -122,6 +129,8 @@ mod tests {
             queue.push(source, item).unwrap();
         }
         assert_eq!((queue.len(), queue.sources()), (6, 3));
+        // Who comes new waits for one of each of the others, whatever they have waiting.
+        assert_eq!((queue.ahead(Source::new(), 1), queue.ahead(third, 1), queue.ahead(one, 1)), (3, 6, 6));
         let served: Vec<_> = std::iter::from_fn(|| queue.pop()).collect();
         assert_eq!(served, ["a1", "b1", "c1", "a2", "b2", "a3"]);
         assert!(queue.is_empty() && queue.sources() == 0);

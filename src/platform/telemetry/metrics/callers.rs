@@ -12,8 +12,8 @@ struct LimitLabels {
     limit: &'static str,
 }
 
-/// What a process has no more of: calls at once, open streams, open watches.
-pub const OVERLOADS: [&str; 3] = ["requests", "streams", "watches"];
+/// What a process has no more of: calls at once, open streams, open watches; or time, where so much waits that a deadline would be missed.
+pub const OVERLOADS: [&str; 4] = ["requests", "streams", "watches", "wait"];
 
 #[derive(Default)]
 pub struct CallerMetrics {
@@ -27,7 +27,7 @@ impl CallerMetrics {
     pub(super) fn register(&self, registry: &mut Registrar) {
         registry.register("tollgate_callers_over_their_share", "Callers that were refused more in the last 10 s", self.over.clone());
         registry.register("tollgate_caller_limit_refusals", "Calls refused because their caller had its share", self.refused.clone());
-        let help = "Calls refused because the process had as many as it may";
+        let help = "Calls refused because the process had as many as it may, or could not answer within their deadline";
         registry.register("tollgate_calls_refused", help, self.refused_of_all.clone());
         // Shown at 0, so that the first one is an increase.
         for limit in OVERLOADS {
