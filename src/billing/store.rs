@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use sqlx::any::AnyPoolOptions;
 use sqlx::{Any, AnyConnection, AnyPool, ConnectOptions, Connection, Executor, Row, Transaction};
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, sleep, timeout};
 
 use self::migrations::{MIGRATIONS, has_migrations, version};
@@ -32,6 +33,9 @@ pub(crate) const COPY: &str = "a copy";
 
 /// How many connections one process opens.
 const MAX_CONNECTIONS: u32 = 8;
+
+/// How many of them work on many accounts has at once.
+const OF_MANY: usize = 3;
 
 /// How long to wait for a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -61,6 +65,7 @@ pub struct Store {
     pool: AnyPool,
     dialect: Dialect,
     place: Arc<str>,
+    many: Arc<Semaphore>,
     /// Once the tables were seen to be up to date.
     is_ready: Arc<AtomicBool>,
 }
@@ -143,7 +148,7 @@ impl Store {
             .before_acquire(|connection, _| Box::pin(ready(Ok(!connection.is_in_transaction()))))
             .connect_lazy(&url)
             .map_err(|error| BillingError::Invalid { field: "--billing", problem: format!("is not a URL that can be used: {error}") })?;
-        Ok(Self { pool, dialect, place, is_ready: Arc::default() })
+        Ok(Self { pool, dialect, place, many: Arc::new(Semaphore::new(OF_MANY)), is_ready: Arc::default() })
     }
 
     /// Where it is, for people: without a password.
@@ -162,6 +167,11 @@ impl Store {
     #[must_use]
     pub fn pool(&self) -> &AnyPool {
         &self.pool
+    }
+
+    /// Waits for a turn of work on many accounts, which uses one connection at a time: it leaves others to those who wait for a page.
+    pub async fn turn_of_many(&self) -> Result<SemaphorePermit<'_>, BillingError> {
+        self.many.acquire().await.map_err(BillingError::unavailable)
     }
 
     /// Begins a transaction that will write. In SQLite it waits here for its turn, not in its middle, where waiting is no use.

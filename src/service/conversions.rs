@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use futures_util::{Stream, StreamExt, stream};
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::UseCases;
@@ -24,6 +25,9 @@ use domain::outcome::{Outcome, Verdict};
 use domain::rules::{self, LoadedState, StepTime};
 use domain::time::UnixMillis;
 use ledger::{AccountFilter, ListedAccount, NamePlace};
+use platform::lanes::offload::NotRun;
+use platform::lanes::source::Source;
+use tracing::Instrument;
 
 /// How many accounts are under way at once.
 const UNDER_WAY: usize = 16;
@@ -176,7 +180,10 @@ impl UseCases {
         let (use_cases, context, plan) = (self.clone(), Arc::new(context), Arc::new(plan));
         let answers = targets.map(move |target: Result<Target, Error>| {
             let (use_cases, context, plan) = (use_cases.clone(), Arc::clone(&context), Arc::clone(&plan));
-            async move { use_cases.convert_one(&context, &plan, target?).await }
+            async move {
+                let target = target?;
+                goes_on_by_itself(async move { use_cases.convert_one(&context, &plan, target).await }).await?
+            }
         });
         // An account that the caller may no longer convert is refused on its own.
         Ok(access.hold(answers.buffered(UNDER_WAY), move |context| match is_of_all {
@@ -209,6 +216,7 @@ impl UseCases {
         }
         let limit = match target.limit.or(plan.limit) {
             None if plan.is_suggested => {
+                let _turn = self.turn_at_billing().await?;
                 let suggestion = self.estimate(context, &target.id, &account).await?;
                 let limit = suggestion.limit.ok_or_else(|| Error::no_history(&target.id))?;
                 Some(Limit { amount: DecimalAmount::new(limit.get(), account.decimals), currency: None })
@@ -238,7 +246,11 @@ impl UseCases {
                 self.permit(context, &mut command).await?;
                 self.refuse_above_figures(&command).await?;
             }
-            false => self.admit(context, &mut command).await?,
+            false => {
+                // What waits for a second person is kept in the billing store.
+                let _turn = self.turn_at_billing().await?;
+                self.admit(context, &mut command).await?;
+            }
         }
         let usable_before = account.usable_credit(now);
         let (outcome, verdict) = match plan.is_dry_run {
@@ -280,6 +292,14 @@ impl UseCases {
         let outcome = step.answer.map_err(|refusal| Error::refused(refusal, command))?;
         Ok((Outcome { now, replayed: false, ..outcome }, step.writes.map(|writes| writes.entries).unwrap_or_default()))
     }
+}
+
+/// Has work go on while nobody asks for its result, and ends it if nobody will. A result is asked for in its turn only, when the reader has
+/// taken those before it: work that stood still meanwhile would keep what it holds, such as connections to the billing store.
+async fn goes_on_by_itself<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> Result<T, Error> {
+    let mut task = JoinSet::new();
+    task.spawn(Source::current().scoped(work.in_current_span()));
+    task.join_next().await.and_then(Result::ok).ok_or_else(|| NotRun::GivenUp.into())
 }
 
 impl Queue {

@@ -47,6 +47,7 @@ pub mod watch;
 
 use std::sync::Arc;
 
+use tokio::sync::SemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use access::Access;
@@ -132,6 +133,12 @@ impl UseCases {
         let request = std::pin::pin!(request);
         let result = context.within_deadline(request).await;
         self.telling(context, result.inspect_err(|error| traces::note("tollgate.reason", error.reason)))
+    }
+
+    /// Waits until work on many accounts may ask the billing store, if there is one: not all of its connections are for such work.
+    async fn turn_at_billing(&self) -> Result<Option<SemaphorePermit<'_>>, Error> {
+        let Some(billing) = &self.billing else { return Ok(None) };
+        Ok(Some(billing.store().turn_of_many().await?))
     }
 
     /// The billing store, if there is one. Its tables, which an aggregator makes, are waited for.

@@ -1,6 +1,7 @@
 //! The web console in a real browser: Playwright drives headless Chromium through `console/*.mjs`. One browser runs all tests, because
 //! starting one takes longer than most of them; each has a context of its own.
 
+mod beside_bulk;
 mod guarded;
 mod kept;
 mod office;
