@@ -42,8 +42,12 @@ impl Chain {
 
     /// That of an account of a partition, from a sequence on.
     pub async fn behind(connection: &mut AnyConnection, account: &AccountId, partition: u16, last: i64) -> Result<Self, BillingError> {
-        let layouts = Layouts::read(connection).await?;
-        Ok(Self { account: account.to_owned(), partition, layouts, last })
+        Ok(Self::new(account, partition, last, Layouts::read(connection).await?))
+    }
+
+    /// The same, where it is known which partitions there were.
+    pub fn new(account: &AccountId, partition: u16, last: i64, layouts: Layouts) -> Self {
+        Self { account: account.to_owned(), partition, layouts, last }
     }
 
     fn home(&self, sequence: i64) -> Home {

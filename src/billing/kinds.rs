@@ -59,6 +59,9 @@ pub const WRITE_OFFS: Kinds = Kinds(&[WrittenOff, WriteOffReversed]);
 /// What acts that may need a second person leave: the condition of the index `entries_of_guarded_acts`.
 pub const GUARDED: Kinds = Kinds(&[Created, Adjusted, LimitSet, Converted, WrittenOff]);
 
+/// Conversions to the other payment mode: the condition of the index `entries_that_convert`.
+pub const CONVERSIONS: Kinds = Kinds(&[Converted]);
+
 /// The cut of a bill with all its items.
 pub const CUTS: Kinds = Kinds(&[PeriodClosed, FinalBilled]);
 
@@ -79,6 +82,7 @@ mod tests {
             include_str!("migrations/0007_refunds.sql"),
             include_str!("migrations/0012_payments.sql"),
             include_str!("migrations/0032_approved_entries.sql"),
+            include_str!("migrations/0045_conversions.sql"),
         ];
         let text = migrations.concat();
         let (_, made) = text.rsplit_once(&format!("CREATE INDEX {index} ON ")).unwrap();
@@ -92,6 +96,7 @@ mod tests {
         assert_eq!(condition("entries_by_request"), format!("kind IN ({ORIGINALS})"));
         assert_eq!(condition("entries_that_give_back"), format!("kind IN ({GIVING_BACK})"));
         assert_eq!(condition("entries_of_guarded_acts"), format!("kind IN ({GUARDED})"));
+        assert_eq!(condition("entries_that_convert"), format!("kind = {CONVERSIONS}"));
         assert_eq!(condition("entries_that_credit"), format!("kind = {REFUNDED_BALANCE}"));
         for index in ["payments_by_day", "payments_of_account", "payments_by_method", "payments_unallocated"] {
             assert_eq!(condition(index), format!("kind IN ({PAYMENTS})"));

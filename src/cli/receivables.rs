@@ -16,6 +16,9 @@ use crate::grpc::v1::{JournalPosition, ListReceivablesRequest, Receivables};
 pub struct ReceivablesOptions {
     /// Only of this account.
     account: Option<String>,
+    /// As they were when a day ended, such as 2026-10-31 [default: now]
+    #[arg(long, value_name = "DAY")]
+    as_of: Option<String>,
     /// Output format.
     #[arg(long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -27,11 +30,14 @@ pub struct ReceivablesOptions {
 pub async fn run(options: ReceivablesOptions) -> anyhow::Result<ExitCode> {
     let mut client = Client::connect(&options.server).await?;
     let account_id = options.account.unwrap_or_default();
+    let as_of_day = options.as_of.unwrap_or_default();
     let page = async |page_size, page_token| {
-        client.billing.list_receivables(ListReceivablesRequest { account_id: account_id.clone(), page_size, page_token }).await
+        let request = ListReceivablesRequest { account_id: account_id.clone(), page_size, page_token, as_of_day: as_of_day.clone() };
+        client.billing.list_receivables(request).await
     };
     let found = fetch(None, page).await?;
-    options.output.show(&found, |found| format!("{}\n{}", as_table(&found.receivables), position_text(&found.positions)))?;
+    let day = if as_of_day.is_empty() { String::new() } else { format!("What was open when {as_of_day} ended. ") };
+    options.output.show(&found, |found| format!("{}\n{day}{}", as_table(&found.receivables), position_text(&found.positions)))?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -100,6 +100,7 @@ fn what_is_shown_for_programs_is_what_the_rpc_returns_by_grpc_and_by_http() {
         ("payment list", "billing/list-payments", "ListPayments", json!({})),
         ("payment show acme p2", "billing/get-payment", "GetPayment", json!({ "accountId": "acme", "paymentId": "p2" })),
         ("receivables", "billing/list-receivables", "ListReceivables", json!({})),
+        ("receivables --as-of 2026-08-04", "billing/list-receivables", "ListReceivables", json!({ "asOfDay": "2026-08-04" })),
         ("suggest-limit acme", "billing/suggest-credit-limit", "SuggestCreditLimit", of_acme.clone()),
         ("issuer show", "billing/get-issuer", "GetIssuer", json!({})),
         ("issuing show", "billing/get-issuing", "GetIssuing", json!({})),

@@ -281,6 +281,60 @@ async fn a_debt_of_before_a_conversion_is_receivable_at_once_and_not_when_the_mo
         fixture.go_to("2026-08-05T12:00:00Z");
         let found = fixture.until("receivables", |found| found["receivables"][0]["notInvoiced"] == "0.00");
         assert_eq!(fields(&found["receivables"][0], ["current", "total"]), ["100.00", "100.00"]);
+        // As it was: due on no document until the month ended, and on one from then on.
+        for (day, current, not_invoiced) in [("07-10", "0.00", "100.00"), ("07-31", "0.00", "100.00"), ("08-01", "100.00", "0.00")] {
+            let then = &fixture.operator.list(&format!("receivables --as-of 2026-{day}"))[0];
+            assert_eq!(fields(then, ["current", "notInvoiced", "total"]), [current, not_invoiced, "100.00"], "{day}");
+        }
+    });
+    assert!(fixture.service.stopped().await.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn receivables_of_an_earlier_day_are_what_was_open_when_it_ended() {
+    let fixture = Fixture::at("2026-07-10T12:00:00Z");
+    let mut client = fixture.service.client().await;
+    client.open("acme", PaymentMode::Postpaid, "500", "0").await;
+    charge(&mut client, "acme", "july", "100").await;
+    tokio::task::block_in_place(|| {
+        // Issued on 2 August, due on the 16th; paid in part on the 20th, taken back on 30 September.
+        fixture.go_to("2026-08-02T12:00:00Z");
+        fixture.invoices(1);
+        fixture.go_to("2026-08-20T12:00:00Z");
+        fixture.run(&["payment", "record", "acme", "60", "--request-id", "bank-1"]);
+        fixture.go_to("2026-09-30T12:00:00Z");
+        fixture.until("receivables", |found| found["receivables"][0]["total"] == "40.00");
+        fixture.run(&["payment", "reverse", "acme", "bank-1", "--reason", "bounced"]);
+        let now = fixture.until("receivables", |found| found["receivables"][0]["total"] == "100.00");
+
+        let buckets = ["current", "overdue1To30", "overdue31To60", "total"];
+        for (day, expected) in [
+            ("07-31", None),
+            ("08-01", Some(["100.00", "0.00", "0.00", "100.00"])),
+            ("08-16", Some(["100.00", "0.00", "0.00", "100.00"])),
+            ("08-17", Some(["0.00", "100.00", "0.00", "100.00"])),
+            ("08-20", Some(["0.00", "40.00", "0.00", "40.00"])),
+            ("09-15", Some(["0.00", "40.00", "0.00", "40.00"])),
+            ("09-16", Some(["0.00", "0.00", "40.00", "40.00"])),
+            ("09-29", Some(["0.00", "0.00", "40.00", "40.00"])),
+            ("09-30", Some(["60.00", "0.00", "40.00", "100.00"])),
+        ] {
+            for account in ["", "acme"] {
+                let then = fixture.operator.list(&format!("receivables {account} --as-of 2026-{day}"));
+                assert_eq!(then.first().map(|one| fields(one, buckets)), expected.map(|amounts| amounts.map(str::to_owned)), "{day}");
+            }
+        }
+        assert_eq!(fixture.operator.json("receivables --as-of 2026-09-30"), now, "today is now");
+        let table = fixture.run(&["receivables", "--as-of", "2026-08-20"]);
+        assert!(table.contains("What was open when 2026-08-20 ended."), "{table}");
+        for (day, problem) in [
+            ("2026-10-01", "as_of_day must not be after today, 2026-09-30"),
+            ("2026-07-09", "as_of_day must not be before 2026-07-10, the day of the first entry on record"),
+            ("yesterday", "as_of_day must be a day such as 2026-07-01"),
+        ] {
+            let refused = fixture.operator.run(&format!("receivables --as-of {day}"));
+            assert!(!refused.status.success() && refused.error.contains(problem), "{refused:?}");
+        }
     });
     assert!(fixture.service.stopped().await.success());
 }

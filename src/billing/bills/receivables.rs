@@ -1,38 +1,42 @@
 //! Receivables: open amounts of invoices, their age, and what is on no document yet; and the allocations.
 //!
-//! At every position of the journal it ties to the ledger: the totals of postpaid accounts are their amounts due.
+//! At every position of the journal it ties to the ledger: the totals of postpaid accounts are their amounts due. [`as_of`] makes them of an
+//! earlier day.
+
+mod as_of;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row};
 
 use crate::position::{JournalPosition, position};
 use crate::record::narrow;
 use crate::scope::Scope;
+use crate::settings::BillingSettings;
 use crate::store::Columns;
 use crate::store::rows::{Table, Type};
 use crate::{Billing, BillingError};
 use domain::ids::{AccountId, RequestId};
 use domain::money::Units;
-use domain::time::{Millis, UnixMillis};
-
-const DAY: Millis = 86_400_000;
+use domain::time::UnixMillis;
 
 /// What paid open invoices, and no longer does. It is summed up here and not by the store, which would do so for all accounts at once.
-const REOPENED: Table = Table {
-    name: "(SELECT payables.account, payables.document, payables.open_amount, COALESCE(issued.number, '') AS number, \
-           COALESCE(issued.due_at, 0) AS due_at, allocations.sequence, allocations.time, allocations.amount \
+const PAID: Table = Table {
+    name: "(SELECT payables.account, allocations.document, allocations.sequence, allocations.time, allocations.amount \
            FROM payables JOIN allocations ON allocations.document = payables.document \
-           LEFT JOIN issued ON issued.document = payables.document \
-           WHERE payables.open_amount > 0 AND allocations.sequence > 0) AS reopened",
+           WHERE payables.open_amount > 0 AND allocations.sequence > 0) AS paid",
     columns: &[("account", Type::Text)],
     on_conflict: "",
 };
 
 const OPEN: Table = Table {
-    name: "(SELECT payables.account, payables.open_amount, COALESCE(issued.due_at, 0) AS due_at FROM payables \
+    name: "(SELECT payables.account, payables.document, payables.open_amount, COALESCE(issued.number, '') AS number, \
+           COALESCE(issued.due_at, 0) AS due_at FROM payables \
            LEFT JOIN issued ON issued.document = payables.document WHERE payables.open_amount > 0) AS open_ones",
     columns: &[("account", Type::Text)],
     on_conflict: "",
@@ -92,11 +96,153 @@ impl AccountReceivables {
         self.buckets.iter().sum::<Units>() + self.not_invoiced - self.unallocated
     }
 
-    fn bucket(&mut self, due_at: UnixMillis, now: UnixMillis) -> Option<&mut Units> {
-        let overdue = (now - due_at).max(0);
-        // Up to 30 days, up to 60, up to 90, each end included; a moment more is a day more.
-        let place = if overdue == 0 { 0 } else { 1 + usize::try_from((overdue - 1) / (30 * DAY)).unwrap_or(3).min(3) };
-        self.buckets.get_mut(place)
+    /// One that owes nothing yet, of a row of an account.
+    fn of_row(row: &AnyRow) -> Result<Self, BillingError> {
+        Ok(Self {
+            account: row.account_id("account")?,
+            name: row.try_get("name")?,
+            currency: row.try_get("currency")?,
+            decimals: narrow(row, "decimals")?,
+            minor_digits: narrow(row, "minor_digits")?,
+            buckets: [Units::ZERO; 5],
+            not_invoiced: Units::ZERO,
+            unallocated: Units::ZERO,
+            reopened: Vec::new(),
+        })
+    }
+}
+
+/// Days, by which what is due is aged.
+struct Ages {
+    zone: TimeZone,
+    now: UnixMillis,
+    today: Date,
+}
+
+impl Ages {
+    /// By an instant.
+    fn at(now: UnixMillis, settings: &BillingSettings) -> Result<Self, BillingError> {
+        let zone = settings.zone()?;
+        Ok(Self { now, today: day(now, &zone), zone })
+    }
+
+    /// When it is due. What is not issued yet is not.
+    fn due(&self, due_at: UnixMillis) -> UnixMillis {
+        due_at.known().unwrap_or(self.now)
+    }
+
+    /// The place among the buckets of what is due at an instant: up to 30 days overdue, up to 60, up to 90, each end included.
+    fn place(&self, due_at: UnixMillis) -> usize {
+        let overdue = day(due_at, &self.zone).until(self.today).map_or(0, |span| span.get_days());
+        usize::try_from(overdue).ok().and_then(|days| days.checked_sub(1)).map_or(0, |days| 1 + (days / 30).min(3))
+    }
+}
+
+fn day(at: UnixMillis, zone: &TimeZone) -> Date {
+    Timestamp::from_millisecond(at.get()).unwrap_or_default().to_zoned(zone.clone()).date()
+}
+
+/// An invoice that is not paid as a whole.
+struct OpenInvoice {
+    document: i64,
+    number: String,
+    due_at: UnixMillis,
+    open: Units,
+}
+
+impl OpenInvoice {
+    fn from_row(row: &AnyRow) -> Result<Self, BillingError> {
+        Ok(Self {
+            document: row.try_get("document")?,
+            number: row.try_get("number")?,
+            due_at: row.instant("due_at")?,
+            open: row.units("open_amount")?,
+        })
+    }
+}
+
+/// What has paid a part of an invoice, or no longer does.
+struct PaidPart {
+    document: i64,
+    /// The account's number of the entry that led to it.
+    sequence: i64,
+    time: UnixMillis,
+    amount: Units,
+}
+
+impl PaidPart {
+    fn from_row(row: &AnyRow) -> Result<Self, BillingError> {
+        Ok(Self {
+            document: row.try_get("document")?,
+            sequence: row.try_get("sequence")?,
+            time: row.instant("time")?,
+            amount: row.units("amount")?,
+        })
+    }
+}
+
+/// What receivables of an account are made of.
+struct Owing {
+    /// What it is, and what it owes that is on no document yet.
+    of: AccountReceivables,
+    balance: Units,
+    set_aside: Units,
+    open: Vec<OpenInvoice>,
+    paid: Vec<PaidPart>,
+}
+
+impl Owing {
+    /// What it owes by age; `None` if it owes nothing.
+    fn aged(self, ages: &Ages, settings: &BillingSettings) -> Result<Option<AccountReceivables>, BillingError> {
+        let Self { mut of, balance, set_aside, open, paid } = self;
+        let total: Units = open.iter().map(|invoice| invoice.open).sum();
+        if total.is_zero() && of.not_invoiced.is_zero() {
+            return Ok(None);
+        }
+        of.unallocated = set_aside.max(balance + total).min(total + of.not_invoiced);
+        for invoice in &open {
+            add(&mut of.buckets, ages.place(ages.due(invoice.due_at)), invoice.open);
+        }
+        reopen(&mut of, open, paid, ages, settings)?;
+        Ok(Some(of))
+    }
+}
+
+/// Moves the parts that are due again to where they belong. What pays an invoice pays what was due first; so what was reopened last is open
+/// for longest.
+fn reopen(
+    of: &mut AccountReceivables,
+    open: Vec<OpenInvoice>,
+    paid: Vec<PaidPart>,
+    ages: &Ages,
+    settings: &BillingSettings,
+) -> Result<(), BillingError> {
+    let mut open: HashMap<i64, OpenInvoice> = open.into_iter().map(|invoice| (invoice.document, invoice)).collect();
+    // By what took it back, newest first, and by invoice: where that is more than it paid at once, it reopened it.
+    let mut sums: BTreeMap<(Reverse<i64>, i64), (UnixMillis, Units)> = BTreeMap::new();
+    for part in paid {
+        let (time, sum) = sums.entry((Reverse(part.sequence), part.document)).or_insert((UnixMillis::NONE, Units::ZERO));
+        *time = (*time).max(part.time);
+        *sum += part.amount;
+    }
+    for ((_, document), (reopened_at, sum)) in sums.into_iter().filter(|(_, (_, sum))| *sum < Units::ZERO) {
+        let Some(invoice) = open.get_mut(&document) else { continue };
+        let part = (-sum).min(invoice.open);
+        invoice.open -= part;
+        let due_at = ages.due(invoice.due_at);
+        let again = due_at.max(settings.end_of_day(reopened_at, 0)?);
+        if part > Units::ZERO {
+            add(&mut of.buckets, ages.place(due_at), -part);
+            add(&mut of.buckets, ages.place(again), part);
+            of.reopened.push(Reopened { invoice: invoice.number.clone(), reopened_at, due_at: again, open: part });
+        }
+    }
+    Ok(())
+}
+
+fn add(buckets: &mut [Units; 5], place: usize, amount: Units) {
+    if let Some(bucket) = buckets.get_mut(place) {
+        *bucket += amount;
     }
 }
 
@@ -134,85 +280,34 @@ impl Billing {
         };
         let keys: Vec<_> = accounts.iter().map(|account| vec![account.as_str().into()]).collect();
         let dialect = self.store().dialect();
-        let mut found = BTreeMap::new();
-        let mut balances = HashMap::new();
+        let mut found: HashMap<AccountId, Owing> = HashMap::new();
         for row in ACCOUNTS.find(connection, dialect, "*", &keys).await? {
-            let account = row.account_id("account")?;
-            balances.insert(account.clone(), row.units("balance")?);
-            let of = AccountReceivables {
-                account: account.clone(),
-                name: row.try_get("name")?,
-                currency: row.try_get("currency")?,
-                decimals: narrow(&row, "decimals")?,
-                minor_digits: narrow(&row, "minor_digits")?,
-                buckets: [Units::ZERO; 5],
-                not_invoiced: row.units("due")?,
-                unallocated: Units::ZERO,
-                reopened: Vec::new(),
-            };
-            found.insert(account, of);
+            let of = AccountReceivables { not_invoiced: row.units("due")?, ..AccountReceivables::of_row(&row)? };
+            let owing = Owing { balance: row.units("balance")?, set_aside: Units::ZERO, open: Vec::new(), paid: Vec::new(), of };
+            found.insert(owing.of.account.clone(), owing);
         }
         for row in OPEN.find(connection, dialect, "*", &keys).await? {
-            let due_at: UnixMillis = row.instant("due_at")?;
-            // One that is not issued yet is not due.
-            let due_at = if due_at.is_none() { now } else { due_at };
-            if let Some(bucket) = found.get_mut(&row.account_id("account")?).and_then(|of| of.bucket(due_at, now)) {
-                *bucket += row.units("open_amount")?;
+            if let Some(owing) = found.get_mut(&row.account_id("account")?) {
+                owing.open.push(OpenInvoice::from_row(&row)?);
             }
         }
-        let mut set_aside: HashMap<AccountId, Units> = HashMap::new();
         for row in SET_ASIDE.find(connection, dialect, "*", &keys).await? {
-            *set_aside.entry(row.account_id("account")?).or_default() += row.units("set_aside")?;
+            if let Some(owing) = found.get_mut(&row.account_id("account")?) {
+                owing.set_aside += row.units("set_aside")?;
+            }
         }
-        let mut found: Vec<_> = found.into_values().collect();
-        for of in &mut found {
-            let open: Units = of.buckets.iter().sum();
-            let set_aside = set_aside.get(&of.account).copied().unwrap_or_default();
-            let balance = balances.get(&of.account).copied().unwrap_or_default();
-            of.unallocated = set_aside.max(balance + open).min(open + of.not_invoiced);
+        for row in PAID.find(connection, dialect, "*", &keys).await? {
+            if let Some(owing) = found.get_mut(&row.account_id("account")?) {
+                owing.paid.push(PaidPart::from_row(&row)?);
+            }
         }
-        found.retain(|of| !of.not_invoiced.is_zero() || of.buckets.iter().any(|bucket| !bucket.is_zero()));
-        self.reopen(connection, &mut found, now).await?;
         let position = position(connection).await?;
         transaction.commit().await?;
-        Ok((found, position))
-    }
-
-    /// Moves the parts that are due again to where they belong. What pays an invoice pays what was due first; so what was reopened last is
-    /// open for longest.
-    async fn reopen(&self, connection: &mut AnyConnection, found: &mut [AccountReceivables], now: UnixMillis) -> Result<(), BillingError> {
-        let keys: Vec<_> = found.iter().map(|one| vec![one.account.as_str().into()]).collect();
-        let rows = REOPENED.find(connection, self.store().dialect(), "*", &keys).await?;
-        drop(keys);
-        // By what took it back, newest first, and by invoice: where that is more than it paid at once, it reopened it.
-        let mut sums: BTreeMap<(Reverse<i64>, i64), (UnixMillis, Units, &AnyRow)> = BTreeMap::new();
-        for row in &rows {
-            let place = (Reverse(row.try_get("sequence")?), row.try_get("document")?);
-            let (time, sum, _) = sums.entry(place).or_insert((UnixMillis::NONE, Units::ZERO, row));
-            *time = (*time).max(row.instant("time")?);
-            *sum += row.units("amount")?;
-        }
-        let mut left: HashMap<i64, Units> = HashMap::new();
-        for ((_, document), (reopened_at, sum, row)) in sums.into_iter().filter(|(_, (_, sum, _))| *sum < Units::ZERO) {
-            let account = row.account_id("account")?;
-            let Some(of) = found.iter_mut().find(|of| of.account == account) else { continue };
-            let open = left.entry(document).or_insert(row.units("open_amount")?);
-            let part = (-sum).min(*open);
-            *open -= part;
-            let due_at: UnixMillis = row.instant("due_at")?;
-            // One that is not issued yet is not due.
-            let due_at = if due_at.is_none() { now } else { due_at };
-            let again = due_at.max(self.settings().end_of_day(reopened_at, 0)?);
-            if part > Units::ZERO {
-                for (due_at, change) in [(due_at, -part), (again, part)] {
-                    if let Some(bucket) = of.bucket(due_at, now) {
-                        *bucket += change;
-                    }
-                }
-                of.reopened.push(Reopened { invoice: row.try_get("number")?, reopened_at, due_at: again, open: part });
-            }
-        }
-        Ok(())
+        let ages = Ages::at(now, self.settings())?;
+        // In the order of the store, by which the next page begins.
+        let owing = accounts.iter().filter_map(|account| found.remove(account));
+        let aged = owing.map(|owing| owing.aged(&ages, self.settings())).filter_map(Result::transpose);
+        Ok((aged.collect::<Result<_, _>>()?, position))
     }
 
     /// What paid what of an account's invoices, newest first.
@@ -260,4 +355,34 @@ async fn owing(connection: &mut AnyConnection, after: &str, count: usize, scope:
     let query = sqlx::query(AssertSqlSafe(sql)).bind(after.to_owned()).bind(i64::try_from(count).unwrap_or(i64::MAX));
     let query = accounts.into_iter().fold(query, |query, account| query.bind(account));
     query.fetch_all(connection).await?.iter().map(|row| Ok(row.account_id("account")?)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    #[test]
+    fn overdue_days_are_those_of_the_calendar_whatever_the_clocks_do() {
+        let settings = BillingSettings { time_zone: "Europe/Berlin".to_owned(), ..BillingSettings::default() };
+        let at = |text: &str| UnixMillis::new(text.parse::<Timestamp>().unwrap().as_millisecond());
+        // The end of 1 October, in summer time. Thirty days later, in winter time, are an hour more.
+        let due_at = at("2026-10-01T21:59:59.999Z");
+        let places = [
+            ("2026-10-01T12:00:00Z", 0),
+            ("2026-10-01T21:59:59.999Z", 0),
+            ("2026-10-01T22:00:00Z", 1),
+            ("2026-10-31T22:59:59.999Z", 1),
+            ("2026-10-31T23:00:00Z", 2),
+            ("2026-11-30T12:00:00Z", 2),
+            ("2026-12-01T12:00:00Z", 3),
+            ("2026-12-30T22:59:59.999Z", 3),
+            ("2026-12-30T23:00:00Z", 4),
+            ("2028-01-01T00:00:00Z", 4),
+        ];
+        for (now, place) in places {
+            assert_eq!(Ages::at(at(now), &settings).unwrap().place(due_at), place, "{now}");
+        }
+    }
 }

@@ -51,6 +51,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0042_mail_templates.sql"),
     include_str!("../migrations/0043_account_order_by_kind.sql"),
     include_str!("../migrations/0044_documents_by_total.sql"),
+    include_str!("../migrations/0045_conversions.sql"),
 ];
 
 /// Those of which SQLite has a form of its own, by number.

@@ -1,10 +1,13 @@
-//! Finance › Receivables: what is not yet paid, by age, all of one position of the journal, at which it ties to the ledger.
+//! Finance › Receivables: what is not yet paid, by age, all of one position of the journal, at which it ties to the ledger; of now, or as it
+//! was when a day ended.
 
 use std::collections::BTreeMap;
 
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use http::StatusCode;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use super::organizations::path_of;
@@ -17,6 +20,7 @@ use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use billing::AccountReceivables;
 use domain::money::{MAX_DECIMALS, Units, format_units};
+use service::error::{Error, Kind};
 use service::receivables::ReceivablesPage;
 
 /// How many rows a page has.
@@ -24,6 +28,9 @@ const ROWS: usize = 50;
 
 /// How many organizations are read at once: totals are of these, at one position.
 const MOST: usize = 5_000;
+
+/// Where the list is as a file.
+const FILE: &str = "/finance/receivables.csv";
 
 /// What stands in the columns: what is due in all; and what it is made of: not due yet, by age, on no invoice yet, paid and not allocated.
 const COLUMNS: usize = 8;
@@ -33,10 +40,34 @@ const COLUMNS: usize = 8;
 pub struct PageQuery {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     currency: String,
+    /// When this day ended: "2026-10-31". Empty: now.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    as_of: String,
     /// Which page it is, from zero.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_first")]
     page: usize,
 }
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
+fn is_first(page: &usize) -> bool {
+    *page == 0
+}
+
+impl PageQuery {
+    /// The day that was asked for, or that there is no such day.
+    fn day(&self) -> Result<Option<Date>, NoSuchDay> {
+        if self.as_of.is_empty() { Ok(None) } else { self.as_of.parse().map(Some).map_err(|_| NoSuchDay) }
+    }
+
+    /// The address of what is shown so, on a page of the list or as its file.
+    fn href(&self, path: &str) -> String {
+        let query = serde_urlencoded::to_string(self).unwrap_or_default();
+        if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+}
+
+/// What was asked for is no day, or none that there is anything to show of.
+struct NoSuchDay;
 
 /// The page.
 #[derive(Template)]
@@ -44,7 +75,16 @@ pub struct PageQuery {
 struct Receivables {
     page: Page,
     wanted: PageQuery,
-    currencies: Vec<String>,
+    /// The last day that can be asked for.
+    today: String,
+    /// Whether there is nothing to show of the day.
+    is_wrong: bool,
+    /// The address of the file.
+    file: String,
+    /// Each currency, and the address of what is owed in it.
+    currencies: Vec<(String, String)>,
+    /// The same of all.
+    all: String,
     /// What each currency sums up to: the currency, and the columns.
     totals: Vec<(String, [Amount; COLUMNS])>,
     rows: Vec<Row>,
@@ -53,6 +93,8 @@ struct Receivables {
     next: String,
     /// Whether there are more than are read at once.
     has_more: bool,
+    /// Whether it is of an earlier day.
+    is_past: bool,
     as_of: String,
     /// The position of the journal: partition and entry.
     position: Vec<(u16, u64)>,
@@ -93,9 +135,9 @@ fn overdue(of: &AccountReceivables) -> Units {
 }
 
 /// What organizations behind one owe, in the order of their ids.
-async fn read(console: &Console, visitor: &Visitor, after: Option<&str>, count: usize) -> Result<ReceivablesPage, Failure> {
+async fn read(console: &Console, visitor: &Visitor, as_of: Option<Date>, after: Option<&str>) -> Result<ReceivablesPage, Error> {
     let context = visitor.context();
-    Ok(console.use_cases.handle(&context, console.use_cases.list_receivables(&context, None, after, count)).await?)
+    console.use_cases.handle(&context, console.use_cases.list_receivables(&context, None, as_of, after, MOST)).await
 }
 
 /// By currency, what is overdue first.
@@ -108,30 +150,50 @@ fn sort(receivables: &mut [AccountReceivables]) {
 
 /// Shows the page.
 pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
-    let now = console.use_cases.clock().now();
-    let ReceivablesPage { mut receivables, next_after, position } = read(&console, &visitor, None, MOST).await?;
+    let found = match wanted.day() {
+        Ok(day) => match read(&console, &visitor, day, None).await {
+            // Who asks for nothing can ask for nothing wrong.
+            Err(error) if error.kind == Kind::Invalid && day.is_some() => Err(NoSuchDay),
+            found => Ok(found?),
+        },
+        Err(no_such_day) => Err(no_such_day),
+    };
+    let is_wrong = found.is_err();
+    let mut response = page(&console, &visitor, wanted, found.unwrap_or_default(), is_wrong)?;
+    if is_wrong {
+        *response.status_mut() = StatusCode::BAD_REQUEST;
+    }
+    Ok(response)
+}
+
+fn page(console: &Console, visitor: &Visitor, wanted: PageQuery, found: ReceivablesPage, is_wrong: bool) -> Result<Response, Failure> {
+    let (clock, locale) = (console.use_cases.clock(), &visitor.locale);
+    let now = clock.now();
+    let ReceivablesPage { mut receivables, next_after, position } = found;
     sort(&mut receivables);
-    let locale = &visitor.locale;
     let totals: Vec<_> = totals(locale, &receivables).into_iter().collect();
-    let currencies = totals.iter().map(|(currency, _)| currency.clone()).collect();
+    let in_currency = |currency: &str| PageQuery { currency: currency.to_owned(), page: 0, ..wanted.clone() };
+    let currencies = totals.iter().map(|(currency, _)| (currency.clone(), in_currency(currency).href(RECEIVABLES))).collect();
     let is_shown = |of: &&AccountReceivables| wanted.currency.is_empty() || of.currency == wanted.currency;
     let shown: Vec<_> = receivables.iter().filter(is_shown).collect();
     let rows = shown.iter().skip(wanted.page.saturating_mul(ROWS)).take(ROWS).map(|of| Row::new(locale, of)).collect();
     let following = PageQuery { page: wanted.page.saturating_add(1), ..wanted.clone() };
     let has_next = shown.len() > following.page.saturating_mul(ROWS);
+    let past = wanted.day().ok().flatten().filter(|day| *day != clock.day_of(now));
     render(&Receivables {
-        page: Page::new(&visitor, RECEIVABLES, locale.text("receivables")),
+        page: Page::new(visitor, RECEIVABLES, locale.text("receivables")),
+        today: clock.day_of(now).to_string(),
+        is_wrong,
+        file: PageQuery { page: 0, ..wanted.clone() }.href(FILE),
         currencies,
+        all: in_currency("").href(RECEIVABLES),
         totals: totals.into_iter().filter(|(currency, _)| wanted.currency.is_empty() || *currency == wanted.currency).collect(),
         rows,
         count: shown.len(),
-        next: if has_next {
-            format!("{RECEIVABLES}?{}", serde_urlencoded::to_string(&following).unwrap_or_default())
-        } else {
-            String::new()
-        },
+        next: if has_next { following.href(RECEIVABLES) } else { String::new() },
         has_more: next_after.is_some(),
-        as_of: locale.instant(now),
+        is_past: past.is_some(),
+        as_of: past.map_or_else(|| locale.instant(now), |day| locale.date(day)),
         position,
         wanted,
     })
@@ -186,9 +248,10 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         "unallocated",
     ];
     csv_list(&console, &visitor, "receivables.csv", &header, move |console, visitor, after: Option<String>| {
-        let currency = wanted.currency.clone();
+        let (currency, day) = (wanted.currency.clone(), wanted.day());
         async move {
-            let ReceivablesPage { mut receivables, next_after, .. } = read(&console, &visitor, after.as_deref(), MOST).await?;
+            let day = day.map_err(|_| Error::invalid_field("as_of", "must be a day such as 2026-07-01"))?;
+            let ReceivablesPage { mut receivables, next_after, .. } = read(&console, &visitor, day, after.as_deref()).await?;
             if after.is_none() && next_after.is_none() {
                 sort(&mut receivables);
             }

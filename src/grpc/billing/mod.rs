@@ -85,9 +85,10 @@ impl BillingService for Bills {
         request: Request<v1::ListReceivablesRequest>,
     ) -> Result<Response<v1::ListReceivablesResponse>, Status> {
         unary(&self.use_cases, request, async |use_cases, context, request| {
-            let (account, count, after) = taken(use_cases, request, read::receivables)?;
-            let page = use_cases.list_receivables(context, account.as_ref(), after.as_deref(), count).await?;
-            let query = read::receivables_query(account.as_deref().unwrap_or_default());
+            let as_of_day = request.as_of_day.clone();
+            let (account, as_of, count, after) = taken(use_cases, request, read::receivables)?;
+            let page = use_cases.list_receivables(context, account.as_ref(), as_of, after.as_deref(), count).await?;
+            let query = read::receivables_query(account.as_deref().unwrap_or_default(), &as_of_day);
             let places: Vec<_> = page.receivables.iter().map(|of| of.account.to_string()).collect();
             let receivables = page.receivables.into_iter().map(render::receivables).collect();
             let (receivables, next) = pages::page(receivables, &places, page.next_after);

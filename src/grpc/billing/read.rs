@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use jiff::civil::Date;
 use prost_types::Timestamp;
 
 use crate::billing::document::LANGUAGES;
@@ -164,14 +165,19 @@ pub fn form(reader: &mut FieldReader, number: i32) -> Form {
 
 /// The request fields that page tokens of receivables are bound to.
 #[must_use]
-pub fn receivables_query(account: &str) -> [&str; 2] {
-    ["receivables", account]
+pub fn receivables_query<'a>(account: &'a str, as_of_day: &'a str) -> [&'a str; 3] {
+    ["receivables", account, as_of_day]
 }
 
-/// Reads a ListReceivablesRequest: the account, how many, after which.
-pub fn receivables(reader: &mut FieldReader, request: v1::ListReceivablesRequest) -> (Option<AccountId>, usize, Option<String>) {
-    let after = page_token::read(reader, "page_token", &receivables_query(&request.account_id), &request.page_token);
-    (optional_account(reader, request.account_id), reader.page_size(request.page_size), after)
+/// Reads a ListReceivablesRequest: the account, as of which day, how many, after which.
+pub fn receivables(
+    reader: &mut FieldReader,
+    request: v1::ListReceivablesRequest,
+) -> (Option<AccountId>, Option<Date>, usize, Option<String>) {
+    let query = receivables_query(&request.account_id, &request.as_of_day);
+    let after = page_token::read(reader, "page_token", &query, &request.page_token);
+    let as_of = reader.day("as_of_day", &request.as_of_day);
+    (optional_account(reader, request.account_id), as_of, reader.page_size(request.page_size), after)
 }
 
 /// Reads whom documents are for.

@@ -10,6 +10,7 @@ mod kills;
 mod load;
 pub mod process;
 mod receivables;
+mod receivables_as_of;
 mod recovery;
 mod repartitioned;
 mod stops;

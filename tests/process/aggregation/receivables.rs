@@ -22,14 +22,14 @@ use tollgate::domain::time::UnixMillis;
 use tollgate::ledger::Block;
 
 use crate::aggregation::check::all_is_issued;
-use crate::aggregation::load::{Load, PARTITIONS, ledger};
+use crate::aggregation::load::{Load, PARTITIONS, START, ledger};
 use crate::postgres::PostgresServer;
 use crate::support::RedisServer;
 use crate::{seed, temporary_folder};
 
 /// The journal of a ledger, taken in block by block.
-struct Reader {
-    billing: Billing,
+pub struct Reader {
+    pub billing: Billing,
     claims: Vec<Claim>,
     positions: Vec<Position>,
     blocks: Vec<VecDeque<Block>>,
@@ -38,19 +38,33 @@ struct Reader {
 }
 
 impl Reader {
-    async fn of(billing: Billing, load: &Load) -> Self {
+    pub async fn of(billing: Billing, load: &Load) -> Self {
         initialize(billing.store(), PARTITIONS).await.unwrap();
-        let (mut claims, mut blocks) = (Vec::new(), Vec::new());
-        for partition in 0..PARTITIONS {
+        let mut claims = Vec::new();
+        for _ in 0..PARTITIONS {
             claims.push(claim(billing.store(), "test", 600_000, PARTITIONS).await.unwrap().unwrap());
-            blocks.push(load.ledger.engine().blocks_after(partition, 0, 10_000_000).await.unwrap().into());
         }
         let positions = vec![Position::BEGINNING; usize::from(PARTITIONS)];
-        Self { billing, claims, positions, blocks, accounts: BTreeMap::new() }
+        let mut reader = Self { billing, claims, positions, blocks: Vec::new(), accounts: BTreeMap::new() };
+        reader.look(load).await;
+        reader
+    }
+
+    /// Looks what the journal has by now.
+    pub async fn look(&mut self, load: &Load) {
+        self.blocks.clear();
+        for (partition, at) in (0..).zip(&self.positions) {
+            let blocks = load.ledger.engine().blocks_after(partition, at.next_sequence - 1, 10_000_000).await.unwrap();
+            self.blocks.push(blocks.into());
+        }
+    }
+
+    pub fn partitions(&self) -> usize {
+        self.positions.len()
     }
 
     /// Takes the next block of a partition in; returns false if there is none.
-    async fn step(&mut self, partition: usize) -> bool {
+    pub async fn step(&mut self, partition: usize) -> bool {
         let Some(block) = self.blocks[partition].pop_front() else { return false };
         let from = self.positions[partition];
         let number = u16::try_from(partition).unwrap();
@@ -68,8 +82,7 @@ impl Reader {
     async fn ties(&self) {
         let (mut found, mut after) = (HashMap::new(), None::<String>);
         loop {
-            let (page, position) =
-                self.billing.receivables(crate::aggregation::load::START, None, after.as_deref(), 7, None).await.unwrap();
+            let (page, position) = self.billing.receivables(START, None, after.as_deref(), 7, None).await.unwrap();
             let expected: Vec<_> = (0..).zip(&self.positions).map(|(partition, at)| (partition, at.next_sequence - 1)).collect();
             assert_eq!(position, expected, "the answer names the position that it is of");
             let Some(last) = page.last() else { break };
@@ -89,7 +102,7 @@ impl Reader {
 }
 
 /// What an operator does at random to a payment: takes it off an invoice, frees it, or allocates it.
-async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool {
+pub async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize, at: UnixMillis) -> bool {
     let taken_off = "SELECT credits.account, credits.request_id, issued.number FROM allocations \
                      JOIN credits ON credits.account = allocations.account AND credits.sequence = allocations.credit \
                      JOIN issued ON issued.document = allocations.document WHERE allocations.amount > 0";
@@ -115,7 +128,7 @@ async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool 
         on_behalf_of: String::new(),
         origin: Default::default(),
         reason: "a test".into(),
-        at: crate::aggregation::load::START,
+        at,
     };
     let Ok(done) = billing.allocate_by_hand(&asked).await.unwrap() else { return false };
     assert!(done.amount > Units::ZERO && !done.replayed, "{asked:?}: {done:?}");
@@ -127,7 +140,7 @@ async fn by_hand(billing: &Billing, random: &mut StdRng, number: usize) -> bool 
 /// Statements of account of two spans add up to that of both, and their closing is the ledger's balance.
 async fn statements_tie(reader: &Reader, random: &mut StdRng, until: UnixMillis) {
     for (account, (_, balance)) in &reader.accounts {
-        let between = crate::aggregation::load::START + random.random_range(0..until - crate::aggregation::load::START);
+        let between = START + random.random_range(0..until - START);
         let whole = reader.billing.account_statement(&AccountId::from(account.as_str()), None, until).await.unwrap();
         let first = reader.billing.account_statement(&AccountId::from(account.as_str()), None, between).await.unwrap();
         let second = reader.billing.account_statement(&AccountId::from(account.as_str()), Some(between), until).await.unwrap();
@@ -151,7 +164,7 @@ async fn receivables_tie(billing: Billing, load: &Load, random: &mut StdRng) {
             if random.random_ratio(1, 20) {
                 all_is_issued(&reader.billing).await;
             }
-            if random.random_ratio(1, 2) && by_hand(&reader.billing, random, checked).await {
+            if random.random_ratio(1, 2) && by_hand(&reader.billing, random, checked, START).await {
                 acts += 1;
             }
             reader.ties().await;

@@ -24,6 +24,34 @@ test("what is owed is shown by age, summed up, at a position", { user: "reader",
   ok(/190.00/.test(await page.locator("tbody tr").first().innerText()), "its open invoice");
 });
 
+test("what was owed when a day ended is shown by age on that day, without JavaScript", { user: "reader", at: "office", javaScriptEnabled: false }, async (page, context) => {
+  await page.goto("/finance/receivables");
+  await page.getByLabel("As of the end of").fill("2026-09-20");
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.getByText("What was open at the end of 20 Sep 2026").waitFor();
+  // Due on 15 September.
+  const cells = await page.getByRole("row", { name: /Hafen Logistik/ }).getByRole("cell").allInnerTexts();
+  equal([cells[2], cells[3]], ["190.00", "–"], cells.join());
+  const file = await page.getByRole("link", { name: "Download CSV" }).getAttribute("href");
+  const lines = (await (await context.request.get(file)).text()).trim().split("\r\n");
+  equal(lines.find((line) => line.startsWith("hafen,")).split(",")[5], "190.00");
+  // Nothing was issued in the first month.
+  await page.getByLabel("As of the end of").fill("2026-08-31");
+  await page.getByRole("button", { name: "Show" }).click();
+  await page.getByText("Nobody owes anything").waitFor();
+});
+
+test("of a day that is not on record, or still to come, nothing is shown, and the page says why", { user: "reader", at: "office" }, async (page, context) => {
+  for (const day of ["2026-08-04", "2026-11-03", "soon"]) {
+    equal((await page.goto(`/finance/receivables?as_of=${day}`)).status(), 400, day);
+    await page.getByRole("alert").getByText("There is nothing to show of this day").waitFor();
+    equal((await context.request.get(`/finance/receivables.csv?as_of=${day}`)).status(), 400, day);
+  }
+  await looked(page, "receivables-wrong");
+  await page.goto("/finance/receivables?as_of=2026-09-20");
+  await looked(page, "receivables-past");
+});
+
 test("who may not look at documents finds no receivables", { user: "clerk" }, async (page) => {
   equal((await page.goto("/finance/receivables")).status(), 403);
 });

@@ -40,7 +40,7 @@ export const TABLE = {
   "GET /settings/keys": { full: seen("settings-keys"), empty: seen("settings-keys-empty"), error: seen("settings-keys-wrong") },
   "GET /settings/keys/{kind}": { full: seen("settings-key"), error: SECRET },
   "GET /finance/organizations": { full: seen("organizations"), empty: seen("organizations-none") },
-  "GET /finance/receivables": { full: seen("receivables"), empty: seen("receivables-none") },
+  "GET /finance/receivables": { full: seen("receivables"), empty: seen("receivables-none"), error: seen("receivables-wrong") },
   "GET /finance/payments": { full: seen("payments"), empty: seen("payments-none") },
   "GET /finance/payments/import": { full: seen("bank"), error: sent("/finance/payments/import", "Read") },
   ...of(PAYMENT_ACTS, (act) => [`GET /finance/payments/{account}/{payment}/${act}`, { full: open(`/finance/payments/globex/top-up/${act}`, "quiet admin"), error: sent(`/finance/payments/globex/top-up/${act}`, "Submit", "quiet admin") }]),

@@ -200,6 +200,14 @@ fn lists() -> Vec<(&'static str, Call)> {
             async move { billing.receivables(UnixMillis::new(90_000_000), None, Some("account-5"), PAGE, None).await.unwrap().0.len() }
                 .boxed()
         }),
+        ("receivables of an earlier day", |billing| {
+            async move { billing.receivables_as_of(UnixMillis::new(80_000_000), None, None, PAGE, None).await.unwrap().0.len() }.boxed()
+        }),
+        ("receivables of an account, of an earlier day", |billing| {
+            let account = "account-22".into();
+            async move { billing.receivables_as_of(UnixMillis::new(80_000_000), Some(&account), None, PAGE, None).await.unwrap().0.len() }
+                .boxed()
+        }),
     ]
 }
 
@@ -214,8 +222,12 @@ async fn fill(billing: &Billing) {
     let statements = [
         "INSERT INTO accounts (account, partition, name, currency, decimals, minor_digits, mode, status, non_usage_billing, permanent_limit, \
          temporary_limit, temporary_until, balance, unbilled, reserved, account_sequence, bill, last_bill, low_credit_threshold, created_at, \
-         last_sequence) {numbers} SELECT 'account-' || n, 0, 'Customer ' || n, 'EUR', 6, 2, 2, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, -1, 0, 1 \
+         last_sequence) {numbers} SELECT 'account-' || n, 0, 'Customer ' || n, 'EUR', 6, 2, 2, 1, 1, 0, 0, 0, 0, 0, 0, 1, 1, 1, -1, 0, n \
          FROM numbers WHERE n <= 10000",
+        "INSERT INTO entries (partition, sequence, account, account_sequence, previous, kind, time, mode, bill, amount, balance, unbilled, \
+         reserved, detail_1, detail_2, category, item, description, quantity, unit, attributes, request_id, request_key, fingerprint, \
+         refers_to, actor, reason, invoices, settings) {numbers} SELECT 0, n, 'account-' || n, 1, 0, 4, n, 2, 1, 0, 0, 0, 0, 0, 0, 1, '', '', \
+         '', '', '', '', n, n, '', '', '', '', '' FROM numbers WHERE n <= 10000",
         "INSERT INTO documents (id, account, bill, kind, cause, cut_at, held_reason, total, amount_to_pay, refers_to, content, summary) \
          {numbers} SELECT n, 'account-' || (n % 10000 + 1), n, {kind}, 'period_end', n * 1000, CASE WHEN n % 20000 = 1 THEN 'wrong' ELSE '' END, \
          CASE n % 9000 WHEN 8 THEN 77770000 ELSE 1000000 END, 1000000, 0, 'never read', '{content}' FROM numbers",
@@ -229,6 +241,9 @@ async fn fill(billing: &Billing) {
         "INSERT INTO allocations (account, sequence, credit, document, time, amount) {numbers} SELECT 'account-' || (n % 10000 + 1), n, 1, n, n * 1000, \
          500000 FROM numbers WHERE {kind} = 'invoice'",
         "INSERT INTO dues (account, amount) {numbers} SELECT 'account-' || n, 1 FROM numbers WHERE n <= 10000 AND n % 5 = 0",
+        "INSERT INTO set_asides (account, sequence, credit, amount) {numbers} SELECT 'account-' || n, -1, 1, 0 FROM numbers WHERE n <= 10000",
+        "INSERT INTO allocations_by_hand (account, number, request_id, content, credit, document, amount, at, actor, reason) {numbers} \
+         SELECT 'account-' || n, 1, 'r', '', 1, 0, 0, n, '', '' FROM numbers WHERE n <= 10000",
         "INSERT INTO credits (account, sequence, request_id, time, amount, allocated, reversed, kind, entry, received_at, method) {numbers} \
          SELECT 'account-' || (n % 10000 + 1), n, 'r' || n, n, 1000000, CASE WHEN n % 20 = 1 THEN 500000 ELSE 1000000 END, 0, \
          CASE WHEN n % 4 = 0 THEN 11 WHEN n % 2 = 0 THEN 8 ELSE 23 END, n * 65536, n * 1000, CASE WHEN n % 50 = 1 THEN 'cheque' ELSE 'sepa' END \

@@ -210,6 +210,10 @@ no-receivables = Niemand schuldet etwas.
 more-receivables = Mehr als 5.000 Organisationen schulden etwas. Nur die ersten 5.000 nach ihrer Kennung sind hier gezeigt und summiert.
 as-of = Stand { $value }, und bis zu welcher Buchung des Journals
 position-text = An dieser Stelle des Journals gilt: Was hier steht, sagt auch das Hauptbuch. Die Summen der nachträglich zahlenden Organisationen sind ihre fälligen Beträge.
+as-of-day = Stand am Ende des
+as-of-end = Was am Ende des { $value } offen war, nach seinem Alter an diesem Tag.
+up-to-which-entry = Bis zu welcher Buchung des Journals
+wrong-as-of = Von diesem Tag ist nichts zu zeigen. Bitte einen Tag ab dem ersten verzeichneten wählen, höchstens heute.
 partition = Partition { $value }
 entry = Buchung { $value }
 # Eine Organisation.

@@ -210,6 +210,10 @@ no-receivables = Nobody owes anything.
 more-receivables = There are more than 5,000 organizations that owe something. Only the first 5,000 by id are shown and summed up here.
 as-of = As of { $value }, and up to which entry of the journal
 position-text = At this position of the journal, what is shown here is what the ledger says: the totals of postpaid organizations are their amounts due.
+as-of-day = As of the end of
+as-of-end = What was open at the end of { $value }, by age on that day.
+up-to-which-entry = Up to which entry of the journal
+wrong-as-of = There is nothing to show of this day. Please choose one from the first day on record on, up to today.
 partition = Partition { $value }
 entry = entry { $value }
 # An organization.
