@@ -81,9 +81,25 @@ pub struct Letter {
     paragraphs: Vec<String>,
     summary: [String; 3],
     payment: Vec<String>,
-    link: [String; 2],
+    link: Option<LetterLink>,
     closing: String,
     issuer: PartyBlock,
+}
+
+/// A link by which the customer can open the document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct LetterLink {
+    url: String,
+    /// What it is for.
+    said: String,
+    /// What is on it.
+    name: String,
+}
+
+impl LetterLink {
+    fn new(url: String, texts: &Texts) -> Self {
+        Self { url, said: texts.text("letter-link"), name: texts.text("letter-look") }
+    }
 }
 
 /// A mail's subject, text and page.
@@ -99,6 +115,9 @@ pub struct Written {
 #[derive(Template)]
 #[template(path = "letter.html", config = "rendering/askama.toml")]
 struct Page<'a> {
+    language: &'a str,
+    subject: &'a str,
+    issuer: &'a str,
     letter: &'a Letter,
 }
 
@@ -118,7 +137,7 @@ impl Letter {
         letter.know([("due_day", document.due_at.map(|at| dates.day(at)).unwrap_or_default())]);
         letter.enclose(enclosure, &texts);
         if document.kind == DocumentKind::Invoice && document.amount_to_pay > Units::ZERO {
-            letter.payment = document.issuer.payment.iter().map(|line| clean(line)).collect();
+            letter.payment = how_to_pay(document, &texts);
         }
         Ok(letter)
     }
@@ -144,7 +163,7 @@ impl Letter {
         letter.enclose(enclosure, &texts);
         letter.summary =
             [texts.text("letter-open"), texts.number(&Denomination::of(document).shown(open)), texts.with("due-by", &[("day", &due)])];
-        letter.payment = document.issuer.payment.iter().map(|line| clean(line)).collect();
+        letter.payment = how_to_pay(document, &texts);
         Ok(letter)
     }
 
@@ -188,7 +207,7 @@ impl Letter {
             paragraphs: vec![texts.with("letter-low-credit", &[("threshold", &amount(threshold))]), texts.text("letter-top-up")],
             summary: [texts.text("letter-usable"), amount(usable), texts.with("letter-as-of", &[("day", &day)])],
             payment: from.payment.iter().map(|line| clean(line)).collect(),
-            link: [String::new(), String::new()],
+            link: None,
             closing: texts.text("letter-closing"),
             issuer: issuer(from, &texts),
         })
@@ -211,7 +230,7 @@ impl Letter {
             paragraphs: Vec::new(),
             summary: [summary.label.clone(), summary.amount.clone(), summary.note.clone()],
             payment: Vec::new(),
-            link: [String::new(), String::new()],
+            link: None,
             closing: texts.text("letter-closing"),
             issuer: issuer(from, texts),
         }
@@ -224,7 +243,7 @@ impl Letter {
             Enclosure { .. } => {}
         }
         if let Some(link) = &enclosure.link {
-            self.link = [texts.text("letter-link"), link.clone()];
+            self.link = Some(LetterLink::new(link.clone(), texts));
             self.know([("link", link.clone())]);
         }
     }
@@ -293,9 +312,9 @@ impl Letter {
             facts: BTreeMap::new(),
             greeting: texts.with("letter-greeting", &[("customer", customer)]),
             paragraphs: vec![texts.with("letter-of-day", &[("name", &document), ("day", &day)]), texts.text("letter-attached")],
-            summary: [texts.text("letter-open"), amount.clone(), texts.with("due-by", &[("day", &due)])],
-            payment: vec!["IBAN DE02 1203 0000 0000 2020 51".to_owned()],
-            link: [texts.text("letter-link"), link.clone()],
+            summary: [texts.text("amount-to-pay"), amount.clone(), texts.with("due-by", &[("day", &due)])],
+            payment: vec!["IBAN DE02 1203 0000 0000 2020 51".to_owned(), texts.with("state-number", &[("number", number)])],
+            link: Some(LetterLink::new(link.clone(), &texts)),
             closing: texts.text("letter-closing"),
             issuer: PartyBlock {
                 name: issuer.to_owned(),
@@ -307,7 +326,8 @@ impl Letter {
             letter.subject = texts.with("letter-low-credit-subject", &[("issuer", issuer)]);
             letter.paragraphs = vec![texts.with("letter-low-credit", &[("threshold", &amount)]), texts.text("letter-top-up")];
             letter.summary = [texts.text("letter-usable"), amount.clone(), texts.with("letter-as-of", &[("day", &day)])];
-            letter.link = [String::new(), String::new()];
+            letter.payment.truncate(1);
+            letter.link = None;
             facts.extend([("usable", amount.clone()), ("threshold", amount), ("day", day)]);
             letter.facts = facts;
             return letter;
@@ -315,14 +335,26 @@ impl Letter {
         facts.extend([("document", document.clone()), ("amount", amount.clone()), ("link", link)]);
         if kind == LetterKind::Receipt {
             letter.paragraphs = vec![texts.text("letter-thanks"), texts.text("letter-attached")];
-            letter.payment = Vec::new();
+            letter.summary = [texts.text("amount-received"), amount, texts.with("received-on", &[("day", &day)])];
+            (letter.payment, letter.link) = (Vec::new(), None);
+            facts.insert("link", String::new());
             letter.facts = facts;
             return letter;
+        }
+        let (label, note) = match kind {
+            LetterKind::Statement => ("closing-balance", "there-is-nothing-to-pay"),
+            LetterKind::CreditNote => ("amount-credited", "already-credited"),
+            _ => ("", ""),
+        };
+        if !label.is_empty() {
+            letter.summary = [texts.text(label), amount.clone(), texts.text(note)];
+            letter.payment = Vec::new();
         }
         facts.extend([("number", number.to_owned()), ("day", day), ("due_day", due.clone())]);
         if kind == LetterKind::Reminder {
             letter.subject = texts.with("letter-overdue", &[("name", &document)]);
             letter.paragraphs = vec![texts.with("letter-was-due", &[("name", &document), ("day", &due)]), texts.text("letter-crossed")];
+            letter.summary[0] = texts.text("letter-open");
             facts.extend([("open", amount), ("overdue", "yes".to_owned())]);
         }
         letter.facts = facts;
@@ -339,14 +371,15 @@ impl Letter {
         if !self.payment.is_empty() {
             blocks.push(self.payment.join("\n"));
         }
-        if let [label, link] = &self.link
-            && !link.is_empty()
-        {
-            blocks.push(format!("{label}\n{link}"));
+        if let Some(LetterLink { url, said, .. }) = &self.link {
+            blocks.push(format!("{said}\n{url}"));
         }
-        blocks.push(self.closing.clone());
         let PartyBlock { name, address, details } = &self.issuer;
-        blocks.push(std::iter::once(name).chain(address).chain(details).cloned().collect::<Vec<_>>().join("\n"));
+        blocks.push(format!("{}\n{name}", self.closing));
+        let about = address.iter().chain(details).map(String::as_str).collect::<Vec<_>>().join("\n");
+        if !about.is_empty() {
+            blocks.push(about);
+        }
         blocks.join("\n\n") + "\n"
     }
 
@@ -355,6 +388,13 @@ impl Letter {
     /// # Errors
     /// Only if the page cannot be written.
     pub fn html(&self) -> Result<String, FormError> {
-        Ok(Page { letter: self }.render()?)
+        Ok(Page { language: self.language, subject: &self.subject, issuer: &self.issuer.name, letter: self }.render()?)
     }
+}
+
+/// How an invoice is paid, in lines: the issuer's, and the number by which the payment is known.
+fn how_to_pay(document: &Document, texts: &Texts) -> Vec<String> {
+    let state = texts.with("state-number", &[("number", &document.number)]);
+    let lines: Vec<_> = document.issuer.payment.iter().map(|line| clean(line)).collect();
+    if lines.is_empty() { lines } else { lines.into_iter().chain([state]).collect() }
 }

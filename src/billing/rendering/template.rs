@@ -308,7 +308,7 @@ mod tests {
         let source = "{# a note {{ nobody }} #}{%- if overdue and not nothing.such -%}\n{% elif link or number %}{{ link }}{% else %}-{% endif -%}\n\
                       {% for line in payment_lines %}{{ line }}{% if not loop.last %}, {% endif %}{% endfor %} { {braces} }";
         let written = template("", &source.replace(" and not nothing.such", ""), "").check(LetterKind::Reminder, "en").unwrap();
-        assert_eq!(written.text, "IBAN DE02 1203 0000 0000 2020 51 { {braces} }");
+        assert_eq!(written.text, "IBAN DE02 1203 0000 0000 2020 51, Please state the number INV-000123 when you pay. { {braces} }");
         let problem = template("", source, "").check(LetterKind::Reminder, "en").unwrap_err();
         assert_eq!((problem.part, problem.line), ("text", 1), "{problem}");
     }

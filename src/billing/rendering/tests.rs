@@ -392,3 +392,25 @@ fn an_example_of_a_letter_has_the_names_that_the_letter_itself_has() {
         assert_eq!(names(&letter), names(&Letter::example(kind, "en")), "{kind:?}");
     }
 }
+
+#[test]
+fn an_example_of_a_letter_sums_up_what_such_a_letter_does() {
+    use super::letter::{Enclosure, Letter, LetterKind};
+
+    let enclosure = Enclosure { is_attached: true, link: None };
+    for (kind, document, sum) in [
+        (LetterKind::Invoice, documents::invoice(), "Amount to pay: EUR "),
+        (LetterKind::Statement, documents::statement(), "Closing balance: EUR "),
+        (LetterKind::CreditNote, documents::credit_note(), "Amount credited: EUR "),
+    ] {
+        for letter in [Letter::of_document(&document, &enclosure).unwrap(), Letter::example(kind, "en")] {
+            assert!(letter.text().contains(sum), "{kind:?}: {}", letter.text());
+            for how in ["IBAN", "Please state the number "] {
+                assert_eq!(letter.text().contains(how), kind == LetterKind::Invoice, "{kind:?}: {how}");
+            }
+        }
+    }
+    let receipt = Letter::example(LetterKind::Receipt, "en").text();
+    assert!(receipt.contains("Amount received: EUR ") && !receipt.contains("IBAN") && !receipt.contains("https:"), "{receipt}");
+    assert!(Letter::example(LetterKind::Reminder, "en").text().contains("Still to pay: EUR "));
+}
