@@ -203,7 +203,7 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
 }
 
 /// What keeps all mail from being sent.
-async fn stopped(console: &Console, visitor: &Visitor) -> &'static str {
+pub(super) async fn stopped(console: &Console, visitor: &Visitor) -> &'static str {
     match console.use_cases.sending(&visitor.context()).await {
         Ok(view) if !view.settings.is_enabled => "mails-switched-off",
         Ok(view) if view.held_since.is_some() => "mails-held",

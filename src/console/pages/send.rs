@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::acts::is_about_the_form;
 use super::invoice::named;
 use super::invoices::{change_of, path_of_document, title_of};
-use super::mails::{Row, few, path_to_send};
+use super::mails::{Row, few, path_to_send, stopped};
 use crate::Console;
 use crate::failure::Failure;
 use crate::fields::{FieldError, FieldReader, Fields};
@@ -44,6 +44,8 @@ struct Send {
     back: String,
     number: String,
     is_reminder: bool,
+    /// What keeps all mail from being sent: a text's key.
+    stopped: &'static str,
     /// The addresses of the organization; empty if none is known.
     known: String,
     mails: Vec<Row>,
@@ -108,6 +110,7 @@ async fn form(
         back: path_of_document(stored.id),
         number: title_of(locale, stored),
         is_reminder,
+        stopped: if refused.is_empty() { stopped(console, visitor).await } else { "" },
         known,
         mails,
         fields,

@@ -30,7 +30,7 @@ test("an invoice is sent, and its customer reminded, by hand", { user: "admin", 
   await page.goto("/invoices?q=hafen&state=overdue");
   await page.locator("tbody th a").first().click();
   await page.getByRole("link", { name: "Send again" }).click();
-  await page.getByText("No address of the organization is known here").waitFor();
+  await page.getByText("No address of the organization is known: please name one").waitFor();
   await page.getByRole("button", { name: "Send again" }).click();
   await page.getByRole("alert").getByText("No address is known to send it to").waitFor();
   await looked(page, "send-refused");

@@ -125,6 +125,9 @@ test("drafts are issued when somebody says so", { user: "admin", at: "quiet" }, 
 });
 
 test("invoice sending is switched on with its reminders, and goes on from a copy when somebody says so", { user: "admin", at: "quiet" }, async (page) => {
+  // Who is about to send is told before.
+  await page.goto("/invoices/INV-000001/send");
+  await page.getByText("Sending is switched off").waitFor();
   await page.goto("/invoices/mails");
   await page.getByText("Sending is switched off").waitFor();
   await page.getByRole("link", { name: "Settings of sending" }).click();
