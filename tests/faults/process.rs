@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::service::{binary, without_passwords};
 
 /// What was logged last.
-const KEPT: usize = 400;
+const KEPT: usize = 10_000;
 
 pub struct Process {
     child: Child,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
 use tokio::sync::RwLock;
 use tokio::task::{JoinSet, block_in_place};
 
@@ -17,11 +18,15 @@ use crate::client::Way;
 use crate::collect::Reader;
 use crate::inject;
 use crate::load::{Caller, Stage};
+use crate::process::Process;
 use crate::script::{Event, Kind, PARTITIONS, Script};
 use crate::world::{Store, World};
 
 const CALLERS: u64 = 8;
 const ACCOUNTS: usize = 12;
+
+/// How much of the time around an error is looked at in the servers' logs, in microseconds.
+const AROUND: u64 = 2_000_000;
 
 /// What became of it.
 #[derive(Debug, Default)]
@@ -37,7 +42,7 @@ pub struct Report {
     /// What attempts that were not done were told.
     pub errors: BTreeMap<String, usize>,
     /// What callers of partitions were told that lost no primary, while others did.
-    pub elsewhere: BTreeMap<String, usize>,
+    pub elsewhere: Vec<String>,
     pub entries: usize,
     pub documents: usize,
     pub mails: usize,
@@ -51,10 +56,8 @@ impl Report {
         for (error, count) in other.errors {
             *self.errors.entry(error).or_default() += count;
         }
-        for (error, count) in other.elsewhere {
-            *self.elsewhere.entry(error).or_default() += count;
-        }
         self.findings.extend(other.findings);
+        self.elsewhere.extend(other.elsewhere);
         self.requests += other.requests;
         self.attempts += other.attempts;
         self.acknowledged += other.acknowledged;
@@ -66,17 +69,22 @@ impl Report {
         self.mails += other.mails;
     }
 
-    /// Counts what the store's failure had attempts be told that had nothing to do with it.
-    fn count_elsewhere(&mut self, evidence: &Evidence, deaths: &[Death]) {
+    /// Notes what attempts were told that had nothing to do with the store's failure, with what the servers logged at that time.
+    fn note_elsewhere(&mut self, evidence: &Evidence, deaths: &[Death], world: &World, began: Timestamp) {
         for ask in &evidence.asks {
             let partition = partition_of(&ask.account, PARTITIONS);
             for attempt in &ask.attempts {
                 let (Answer::NotDone(said) | Answer::Unclear(said)) = &attempt.answer else { continue };
                 let is_of_store = ["STORE_UNAVAILABLE", "OUTCOME_UNKNOWN", "DURABILITY_UNKNOWN"].iter().any(|reason| said.contains(reason));
-                let mut deaths = deaths.iter().filter(|death| death.from <= attempt.told && attempt.sent <= death.until);
-                if is_of_store && deaths.all(|death| !death.partitions.contains(&partition)) {
-                    *self.elsewhere.entry(said.chars().take(200).collect()).or_default() += 1;
+                let away = deaths.iter().filter(|death| death.from <= attempt.told && attempt.sent <= death.until);
+                if !is_of_store || away.clone().any(|death| death.partitions.contains(&partition)) {
+                    continue;
                 }
+                let instant = |micros: u64| (began + Duration::from_micros(micros)).to_string();
+                let (sent, told) = (instant(attempt.sent), instant(attempt.told));
+                let away: Vec<_> = away.map(|death| (instant(death.from), &death.partitions)).collect();
+                let logged = logged_between(world, &instant(attempt.sent.saturating_sub(AROUND)), &instant(attempt.told + AROUND));
+                self.elsewhere.push(format!("partition {partition}, {sent} to {told}: {said}\n  away since: {away:?}\n{logged}"));
             }
         }
     }
@@ -118,7 +126,8 @@ impl fmt::Display for Report {
             self.requests, self.attempts, self.unclear, self.acknowledged, self.declined, self.refused
         )?;
         writeln!(formatter, "errors: {:?}", self.errors)?;
-        writeln!(formatter, "errors of partitions that lost no primary while others did: {:?}", self.elsewhere)?;
+        writeln!(formatter, "errors of partitions that lost no primary while others did: {}", self.elsewhere.len())?;
+        self.elsewhere.iter().take(5).try_for_each(|error| writeln!(formatter, "  {error}"))?;
         writeln!(formatter, "entries: {}; documents: {}; mails: {}", self.entries, self.documents, self.mails)?;
         writeln!(formatter, "violations: {}", self.findings.len())?;
         self.findings.iter().take(20).try_for_each(|finding| writeln!(formatter, "  {finding}"))
@@ -132,6 +141,20 @@ struct Death {
     partitions: BTreeSet<u16>,
 }
 
+/// What the servers logged between two instants.
+fn logged_between(world: &World, from: &str, to: &str) -> String {
+    let mut found = String::new();
+    for server in &world.servers {
+        for line in server.supervised.process.iter().flat_map(Process::log) {
+            let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+            if event["timestamp"].as_str().is_some_and(|at| from <= at && at <= to) {
+                found += &format!("  {}: {line}\n", server.supervised.name);
+            }
+        }
+    }
+    found
+}
+
 /// Runs a script.
 pub async fn run(store: Store, script: &Script) -> Report {
     println!("{script}");
@@ -140,6 +163,7 @@ pub async fn run(store: Store, script: &Script) -> Report {
     let accounts: Vec<String> =
         (0..ACCOUNTS).map(|number| if number % 4 == 3 { format!("group/{number}") } else { format!("c{number}") }).collect();
     let ways = world.servers.iter().map(|server| Way { address: server.front.address, authority: world.authority.pem() }).collect();
+    let began = Timestamp::now();
     let stage = Arc::new(Stage {
         began: Instant::now(),
         ways,
@@ -177,7 +201,7 @@ pub async fn run(store: Store, script: &Script) -> Report {
             evidence.restored = restored;
             evidence.shows_unproved = store.is_cluster();
             report.count(&evidence);
-            report.count_elsewhere(&evidence, &deaths);
+            report.note_elsewhere(&evidence, &deaths, &world, began);
             let Findings(findings) = check(&evidence);
             report.findings.extend(findings.iter().map(|finding| format!("{:?}: {}", finding.fault, finding.what)));
         }

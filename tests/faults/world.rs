@@ -25,7 +25,7 @@ const DISK: u64 = 256 << 20;
 
 /// Something of the binary that is started again when it has ended.
 pub struct Supervised {
-    name: String,
+    pub name: String,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     pub process: Option<Process>,
