@@ -126,8 +126,9 @@ async fn console_url(service: &Service) -> String {
 
 /// Waits until users can be kept.
 async fn until_users_are_kept(service: &Service) {
-    let is_made = async || service.log().iter().any(|line| line.contains("the billing store's tables were created")).then_some(());
-    until("the billing store is there", is_made).await;
+    // Before that, the billing store knows no ledger.
+    let is_taken = async || service.log().iter().any(|line| line.contains("aggregating a partition")).then_some(());
+    until("the billing store has taken the ledger", is_taken).await;
 }
 
 /// Makes a user on the machine, and returns the link that it is given. The browser has others made when it needs them.

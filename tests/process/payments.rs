@@ -301,9 +301,10 @@ async fn receivables_of_an_earlier_day_are_what_was_open_when_it_ended() {
         fixture.go_to("2026-08-02T12:00:00Z");
         fixture.invoices(1);
         fixture.go_to("2026-08-20T12:00:00Z");
+        fixture.until("receivables", |found| found["receivables"][0]["overdue1To30"] == "100.00");
         fixture.run(&["payment", "record", "acme", "60", "--request-id", "bank-1"]);
         fixture.go_to("2026-09-30T12:00:00Z");
-        fixture.until("receivables", |found| found["receivables"][0]["total"] == "40.00");
+        fixture.until("receivables", |found| found["receivables"][0]["overdue31To60"] == "40.00");
         fixture.run(&["payment", "reverse", "acme", "bank-1", "--reason", "bounced"]);
         let now = fixture.until("receivables", |found| found["receivables"][0]["total"] == "100.00");
 
