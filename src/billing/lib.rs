@@ -70,6 +70,7 @@ pub use bills::documents::{DocumentState, StoredDocument};
 pub use bills::history::{MonthBill, MonthOfCharges};
 pub use bills::listing::{DocumentFilter, DocumentPage};
 pub use bills::preview::ComingDocument;
+pub use bills::receivables::ordered as receivables;
 pub use bills::receivables::{AccountReceivables, Allocation, Reopened};
 pub use bills::{Act, ByHand, ByHandOutcome};
 pub use document_id::{id_of, name_of};

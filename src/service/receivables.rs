@@ -1,14 +1,20 @@
 //! Receivables, in pages: each of one position of the journal, at which it ties to the ledger; of now, or as they were when a day ended.
 
+use std::collections::BTreeMap;
+
 use jiff::civil::Date;
 
 use super::UseCases;
 use super::context::RequestContext;
 use super::error::Error;
 use access::Permission;
+use billing::receivables::{OrderedReceivables, ReceivablesOrder, ReceivablesPlace, ReceivablesTotal};
 use billing::{AccountReceivables, Billing, JournalPosition};
 use domain::ids::AccountId;
 use domain::time::UnixMillis;
+
+/// How many accounts of an earlier day are ordered and summed up.
+const MOST_OF_A_PAST_DAY: usize = 5_000;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReceivablesPage {
@@ -20,7 +26,71 @@ pub struct ReceivablesPage {
     pub position: JournalPosition,
 }
 
+/// Receivables in an order.
+#[derive(Clone, Debug, Default)]
+pub struct ReceivablesQuery {
+    /// As they were when this day ended; `None` for now.
+    pub as_of: Option<Date>,
+    pub order: ReceivablesOrder,
+    /// Only of this currency; empty for all.
+    pub currency: String,
+    /// Those behind this place.
+    pub after: Option<ReceivablesPlace>,
+}
+
+/// A page of receivables in an order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OrderedPage {
+    pub receivables: Vec<AccountReceivables>,
+    /// What all sum up to, by currency.
+    pub totals: BTreeMap<String, ReceivablesTotal>,
+    /// Where the next page begins; `None` if there is none.
+    pub next: Option<ReceivablesPlace>,
+    /// Whether more accounts owed something on an earlier day than are ordered and summed up.
+    pub is_cut_off: bool,
+    /// The position of the journal that it is of.
+    pub position: JournalPosition,
+}
+
 impl UseCases {
+    /// What accounts owe, in an order, and what all that the caller may see sum up to, unless only rows are asked for.
+    pub async fn receivables_in_order(
+        &self,
+        context: &RequestContext,
+        query: &ReceivablesQuery,
+        count: usize,
+        with_totals: bool,
+    ) -> Result<OrderedPage, Error> {
+        let scope = context.scope(Permission::ReadDocuments, None)?;
+        let billing = self.billing(context).await?;
+        let ReceivablesQuery { as_of, order, currency, after } = query;
+        let mut page = match self.end_of_past_day(billing, *as_of).await? {
+            None => {
+                let (now, order) = (self.clock().now(), (*order, after.as_ref()));
+                let found = billing.receivables_in_order(now, order, currency, count + 1, with_totals, scope.as_ref()).await?;
+                let OrderedReceivables { receivables, totals, position } = found;
+                OrderedPage { receivables, totals, position, ..OrderedPage::default() }
+            }
+            Some(end) => {
+                // Accounts are looked through one by one.
+                let _turn = self.turn_at_billing().await?;
+                let (mut receivables, position) =
+                    billing.receivables_as_of(end, None, None, MOST_OF_A_PAST_DAY + 1, scope.as_ref()).await?;
+                let is_cut_off = receivables.len() > MOST_OF_A_PAST_DAY;
+                receivables.truncate(MOST_OF_A_PAST_DAY);
+                let totals = ReceivablesTotal::by_currency(&receivables);
+                receivables.retain(|of| currency.is_empty() || of.currency == *currency);
+                receivables.retain(|of| after.as_ref().is_none_or(|after| order.place(of) > *after));
+                receivables.sort_by_cached_key(|of| order.place(of));
+                OrderedPage { receivables, totals, is_cut_off, position, next: None }
+            }
+        };
+        let has_more = page.receivables.len() > count;
+        page.receivables.truncate(count);
+        page.next = page.receivables.last().filter(|_| has_more).map(|last| order.place(last));
+        Ok(page)
+    }
+
     /// What accounts owe after the given one: of one account, or of all; now, or when a day of the billing time zone ended.
     pub async fn list_receivables(
         &self,

@@ -4,6 +4,7 @@
 //! earlier day.
 
 mod as_of;
+pub mod ordered;
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
@@ -72,6 +73,8 @@ pub struct AccountReceivables {
     pub not_invoiced: Units,
     /// What the account has paid in that pays none of it: what an operator has set aside, or what is below one minor unit.
     pub unallocated: Units,
+    /// When the oldest of its open invoices was to be paid; `None` if none of them is issued.
+    pub oldest_due_at: Option<UnixMillis>,
     /// Parts of it that had been paid, and are due again since the payment was taken back.
     pub reopened: Vec<Reopened>,
 }
@@ -107,6 +110,7 @@ impl AccountReceivables {
             buckets: [Units::ZERO; 5],
             not_invoiced: Units::ZERO,
             unallocated: Units::ZERO,
+            oldest_due_at: None,
             reopened: Vec::new(),
         })
     }
@@ -200,6 +204,7 @@ impl Owing {
             return Ok(None);
         }
         of.unallocated = set_aside.max(balance + total).min(total + of.not_invoiced);
+        of.oldest_due_at = open.iter().filter_map(|invoice| invoice.due_at.known()).min();
         for invoice in &open {
             add(&mut of.buckets, ages.place(ages.due(invoice.due_at)), invoice.open);
         }
@@ -278,6 +283,19 @@ impl Billing {
             Some(account) => vec![account.to_owned()],
             None => owing(connection, after.unwrap_or_default(), count, scope).await?,
         };
+        let found = self.of_accounts(connection, &accounts, &Ages::at(now, self.settings())?).await?;
+        let position = position(connection).await?;
+        transaction.commit().await?;
+        Ok((found, position))
+    }
+
+    /// What these accounts owe, in their order, which is that of the store, by which the next page begins.
+    async fn of_accounts(
+        &self,
+        connection: &mut AnyConnection,
+        accounts: &[AccountId],
+        ages: &Ages,
+    ) -> Result<Vec<AccountReceivables>, BillingError> {
         let keys: Vec<_> = accounts.iter().map(|account| vec![account.as_str().into()]).collect();
         let dialect = self.store().dialect();
         let mut found: HashMap<AccountId, Owing> = HashMap::new();
@@ -301,13 +319,8 @@ impl Billing {
                 owing.paid.push(PaidPart::from_row(&row)?);
             }
         }
-        let position = position(connection).await?;
-        transaction.commit().await?;
-        let ages = Ages::at(now, self.settings())?;
-        // In the order of the store, by which the next page begins.
         let owing = accounts.iter().filter_map(|account| found.remove(account));
-        let aged = owing.map(|owing| owing.aged(&ages, self.settings())).filter_map(Result::transpose);
-        Ok((aged.collect::<Result<_, _>>()?, position))
+        owing.map(|owing| owing.aged(ages, self.settings())).filter_map(Result::transpose).collect()
     }
 
     /// What paid what of an account's invoices, newest first.

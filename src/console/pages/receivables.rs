@@ -1,8 +1,6 @@
 //! Finance › Receivables: what is not yet paid, by age, all of one position of the journal, at which it ties to the ledger; of now, or as it
 //! was when a day ended.
 
-use std::collections::BTreeMap;
-
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
@@ -19,15 +17,19 @@ use crate::navigation::RECEIVABLES;
 use crate::page::{Page, render};
 use crate::visitor::Visitor;
 use billing::AccountReceivables;
+use billing::receivables::{ReceivablesOrder, ReceivablesPlace, ReceivablesTotal};
 use domain::money::{MAX_DECIMALS, Units, format_units};
 use service::error::{Error, Kind};
-use service::receivables::ReceivablesPage;
+use service::receivables::{OrderedPage, ReceivablesQuery};
 
 /// How many rows a page has.
 const ROWS: usize = 50;
 
-/// How many organizations are read at once: totals are of these, at one position.
-const MOST: usize = 5_000;
+/// How many organizations are read at once for a file.
+const AT_ONCE: usize = 5_000;
+
+/// The orders that the page offers, as its address says them.
+const ORDERS: [(&str, ReceivablesOrder); 2] = [("oldest", ReceivablesOrder::OldestFirst), ("largest", ReceivablesOrder::LargestFirst)];
 
 /// Where the list is as a file.
 const FILE: &str = "/finance/receivables.csv";
@@ -43,20 +45,35 @@ pub struct PageQuery {
     /// When this day ended: "2026-10-31". Empty: now.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     as_of: String,
-    /// Which page it is, from zero.
-    #[serde(default, skip_serializing_if = "is_first")]
-    page: usize,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes fields by reference")]
-fn is_first(page: &usize) -> bool {
-    *page == 0
+    /// In which order.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    sort: String,
+    /// Behind which account the page begins: what it is ordered by, and its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<i64>,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    after: String,
 }
 
 impl PageQuery {
     /// The day that was asked for, or that there is no such day.
     fn day(&self) -> Result<Option<Date>, NoSuchDay> {
         if self.as_of.is_empty() { Ok(None) } else { self.as_of.parse().map(Some).map_err(|_| NoSuchDay) }
+    }
+
+    fn order(&self) -> (&'static str, ReceivablesOrder) {
+        ORDERS.into_iter().find(|(key, _)| *key == self.sort).unwrap_or(ORDERS[0])
+    }
+
+    /// What is asked for.
+    fn query(&self) -> Result<ReceivablesQuery, NoSuchDay> {
+        let after = self.key.map(|key| ReceivablesPlace { key, account: self.after.clone() });
+        Ok(ReceivablesQuery { as_of: self.day()?, order: self.order().1, currency: self.currency.clone(), after })
+    }
+
+    /// The same from its beginning.
+    fn first(&self) -> Self {
+        Self { key: None, after: String::new(), ..self.clone() }
     }
 
     /// The address of what is shown so, on a page of the list or as its file.
@@ -81,6 +98,8 @@ struct Receivables {
     is_wrong: bool,
     /// The address of the file.
     file: String,
+    /// The orders to choose from, and which it is.
+    orders: Vec<(&'static str, String, bool)>,
     /// Each currency, and the address of what is owed in it.
     currencies: Vec<(String, String)>,
     /// The same of all.
@@ -91,8 +110,8 @@ struct Receivables {
     count: usize,
     /// The address of the next page; empty if there is none.
     next: String,
-    /// Whether there are more than are read at once.
-    has_more: bool,
+    /// Whether more owed something on an earlier day than are shown and summed up.
+    is_cut_off: bool,
     /// Whether it is of an earlier day.
     is_past: bool,
     as_of: String,
@@ -129,33 +148,18 @@ fn columns(of: &AccountReceivables) -> [Units; COLUMNS] {
     [of.total(), not_due, first, second, third, older, of.not_invoiced, -of.unallocated]
 }
 
-/// How much of it is overdue.
-fn overdue(of: &AccountReceivables) -> Units {
-    of.buckets.iter().skip(1).sum()
-}
-
-/// What organizations behind one owe, in the order of their ids.
-async fn read(console: &Console, visitor: &Visitor, as_of: Option<Date>, after: Option<&str>) -> Result<ReceivablesPage, Error> {
-    let context = visitor.context();
-    console.use_cases.handle(&context, console.use_cases.list_receivables(&context, None, as_of, after, MOST)).await
-}
-
-/// By currency, what is overdue first.
-fn sort(receivables: &mut [AccountReceivables]) {
-    receivables.sort_by(|one, other| {
-        let key = |of: &AccountReceivables| (of.currency.clone(), std::cmp::Reverse((overdue(of), of.total())));
-        key(one).cmp(&key(other)).then_with(|| one.account.cmp(&other.account))
-    });
-}
-
 /// Shows the page.
 pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
-    let found = match wanted.day() {
-        Ok(day) => match read(&console, &visitor, day, None).await {
-            // Who asks for nothing can ask for nothing wrong.
-            Err(error) if error.kind == Kind::Invalid && day.is_some() => Err(NoSuchDay),
-            found => Ok(found?),
-        },
+    let found = match wanted.query() {
+        Ok(query) => {
+            let context = visitor.context();
+            let reading = console.use_cases.receivables_in_order(&context, &query, ROWS, true);
+            match console.use_cases.handle(&context, reading).await {
+                // Who asks for nothing can ask for nothing wrong.
+                Err(error) if error.kind == Kind::Invalid && query.as_of.is_some() => Err(NoSuchDay),
+                found => Ok(found?),
+            }
+        }
         Err(no_such_day) => Err(no_such_day),
     };
     let is_wrong = found.is_err();
@@ -166,32 +170,29 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
     Ok(response)
 }
 
-fn page(console: &Console, visitor: &Visitor, wanted: PageQuery, found: ReceivablesPage, is_wrong: bool) -> Result<Response, Failure> {
+fn page(console: &Console, visitor: &Visitor, wanted: PageQuery, found: OrderedPage, is_wrong: bool) -> Result<Response, Failure> {
     let (clock, locale) = (console.use_cases.clock(), &visitor.locale);
     let now = clock.now();
-    let ReceivablesPage { mut receivables, next_after, position } = found;
-    sort(&mut receivables);
-    let totals: Vec<_> = totals(locale, &receivables).into_iter().collect();
-    let in_currency = |currency: &str| PageQuery { currency: currency.to_owned(), page: 0, ..wanted.clone() };
-    let currencies = totals.iter().map(|(currency, _)| (currency.clone(), in_currency(currency).href(RECEIVABLES))).collect();
-    let is_shown = |of: &&AccountReceivables| wanted.currency.is_empty() || of.currency == wanted.currency;
-    let shown: Vec<_> = receivables.iter().filter(is_shown).collect();
-    let rows = shown.iter().skip(wanted.page.saturating_mul(ROWS)).take(ROWS).map(|of| Row::new(locale, of)).collect();
-    let following = PageQuery { page: wanted.page.saturating_add(1), ..wanted.clone() };
-    let has_next = shown.len() > following.page.saturating_mul(ROWS);
+    let OrderedPage { receivables, totals, next, is_cut_off, position } = found;
+    let in_currency = |currency: &str| PageQuery { currency: currency.to_owned(), ..wanted.first() };
+    let currencies = totals.keys().map(|currency| (currency.clone(), in_currency(currency).href(RECEIVABLES))).collect();
+    let shown = totals.iter().filter(|(currency, _)| wanted.currency.is_empty() || **currency == wanted.currency);
+    let count = shown.clone().map(|(_, total)| total.accounts).sum();
+    let next = next.map(|place| PageQuery { key: Some(place.key), after: place.account, ..wanted.clone() }.href(RECEIVABLES));
     let past = wanted.day().ok().flatten().filter(|day| *day != clock.day_of(now));
     render(&Receivables {
         page: Page::new(visitor, RECEIVABLES, locale.text("receivables")),
         today: clock.day_of(now).to_string(),
         is_wrong,
-        file: PageQuery { page: 0, ..wanted.clone() }.href(FILE),
+        file: wanted.first().href(FILE),
+        orders: ORDERS.iter().map(|(key, _)| (*key, locale.text(&format!("sort-{key}")), *key == wanted.order().0)).collect(),
         currencies,
         all: in_currency("").href(RECEIVABLES),
-        totals: totals.into_iter().filter(|(currency, _)| wanted.currency.is_empty() || *currency == wanted.currency).collect(),
-        rows,
-        count: shown.len(),
-        next: if has_next { following.href(RECEIVABLES) } else { String::new() },
-        has_more: next_after.is_some(),
+        totals: shown.map(|(currency, total)| (currency.clone(), written(locale, total))).collect(),
+        rows: receivables.iter().map(|of| Row::new(locale, of)).collect(),
+        count,
+        next: next.unwrap_or_default(),
+        is_cut_off,
         is_past: past.is_some(),
         as_of: past.map_or_else(|| locale.instant(now), |day| locale.date(day)),
         position,
@@ -199,20 +200,11 @@ fn page(console: &Console, visitor: &Visitor, wanted: PageQuery, found: Receivab
     })
 }
 
-/// What all of a currency sums up to. Accounts of one currency may have different decimals.
-fn totals(locale: &Locale, receivables: &[AccountReceivables]) -> BTreeMap<String, [Amount; COLUMNS]> {
-    let mut sums: BTreeMap<String, (u8, [Units; COLUMNS])> = BTreeMap::new();
-    for of in receivables {
-        let finer = 10_i64.pow(u32::from(MAX_DECIMALS.saturating_sub(of.decimals)));
-        let (_, sum) = sums.entry(of.currency.clone()).or_insert((of.minor_digits, [Units::ZERO; COLUMNS]));
-        for (sum, units) in sum.iter_mut().zip(columns(of)) {
-            *sum = sum.saturating_add(units.saturating_mul(finer));
-        }
-    }
-    let written = sums
-        .into_iter()
-        .map(|(currency, (minor_digits, sum))| (currency, sum.map(|units| Amount::new(locale, units, MAX_DECIMALS, minor_digits))));
-    written.collect()
+/// What stands in the columns of a total.
+fn written(locale: &Locale, total: &ReceivablesTotal) -> [Amount; COLUMNS] {
+    let [not_due, first, second, third, older] = total.buckets;
+    let columns = [total.total(), not_due, first, second, third, older, total.not_invoiced, -total.unallocated];
+    columns.map(|units| Amount::new(locale, units, MAX_DECIMALS, total.minor_digits))
 }
 
 impl Row {
@@ -232,7 +224,7 @@ impl Row {
     }
 }
 
-/// Sends the list as CSV, for machines: in the order of the page, or of ids if there are more than it shows.
+/// Sends the list as CSV, for machines: in the order of the page; of an earlier day, in that of ids if there are more than it shows.
 pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wanted): Query<PageQuery>) -> Result<Response, Failure> {
     let header = [
         "account",
@@ -247,19 +239,38 @@ pub async fn download(State(console): State<Console>, visitor: Visitor, Query(wa
         "not_invoiced",
         "unallocated",
     ];
-    csv_list(&console, &visitor, "receivables.csv", &header, move |console, visitor, after: Option<String>| {
-        let (currency, day) = (wanted.currency.clone(), wanted.day());
+    csv_list(&console, &visitor, "receivables.csv", &header, move |console, visitor, after| {
+        let query = wanted.query();
         async move {
-            let day = day.map_err(|_| Error::invalid_field("as_of", "must be a day such as 2026-07-01"))?;
-            let ReceivablesPage { mut receivables, next_after, .. } = read(&console, &visitor, day, after.as_deref()).await?;
-            if after.is_none() && next_after.is_none() {
-                sort(&mut receivables);
-            }
-            let is_shown = |of: &&AccountReceivables| currency.is_empty() || of.currency == currency;
-            Ok((receivables.iter().filter(is_shown).map(record).collect(), next_after))
+            let query = query.map_err(|_| Error::invalid_field("as_of", "must be a day such as 2026-07-01"))?;
+            let (rows, next) = rows_of_file(&console, &visitor, query, after).await?;
+            Ok((rows.iter().map(record).collect(), next))
         }
     })
     .await
+}
+
+/// The next rows of the file, and where it goes on.
+async fn rows_of_file(
+    console: &Console,
+    visitor: &Visitor,
+    query: ReceivablesQuery,
+    after: Option<ReceivablesPlace>,
+) -> Result<(Vec<AccountReceivables>, Option<ReceivablesPlace>), Error> {
+    let (context, use_cases) = (visitor.context(), &console.use_cases);
+    if query.as_of.is_none() {
+        let query = ReceivablesQuery { after, ..query };
+        let page = use_cases.handle(&context, use_cases.receivables_in_order(&context, &query, AT_ONCE, false)).await?;
+        return Ok((page.receivables, page.next));
+    }
+    let behind = after.as_ref().map(|place| place.account.as_str());
+    let page = use_cases.handle(&context, use_cases.list_receivables(&context, None, query.as_of, behind, AT_ONCE)).await?;
+    let (mut rows, next) = (page.receivables, page.next_after);
+    if after.is_none() && next.is_none() {
+        rows.sort_by_cached_key(|of| query.order.place(of));
+    }
+    rows.retain(|of| query.currency.is_empty() || of.currency == query.currency);
+    Ok((rows, next.map(|account| ReceivablesPlace { key: 0, account })))
 }
 
 fn record(of: &AccountReceivables) -> Vec<String> {
@@ -285,6 +296,7 @@ mod tests {
             buckets,
             not_invoiced: Units::ZERO,
             unallocated,
+            oldest_due_at: None,
             reopened,
         }
     }
@@ -292,15 +304,12 @@ mod tests {
     #[test]
     fn totals_are_by_currency_whatever_the_decimals_of_the_accounts() {
         let locale = Locale::new(Language::English, TimeZone::UTC);
-        let found = totals(
-            &locale,
-            &[
-                owing("a", "EUR", 2, [Units::new(1_050), Units::ZERO, Units::ZERO, Units::ZERO, Units::new(99)], Units::ZERO),
-                owing("b", "EUR", 5, [Units::new(250_000), Units::ZERO, Units::new(1), Units::ZERO, Units::ZERO], Units::new(100_000)),
-                owing("c", "USD", 2, [Units::ZERO, Units::new(700), Units::ZERO, Units::ZERO, Units::ZERO], Units::ZERO),
-            ],
-        );
-        let texts = |currency: &str| found[currency].iter().map(|amount| amount.text.clone()).collect::<Vec<_>>();
+        let found = ReceivablesTotal::by_currency(&[
+            owing("a", "EUR", 2, [Units::new(1_050), Units::ZERO, Units::ZERO, Units::ZERO, Units::new(99)], Units::ZERO),
+            owing("b", "EUR", 5, [Units::new(250_000), Units::ZERO, Units::new(1), Units::ZERO, Units::ZERO], Units::new(100_000)),
+            owing("c", "USD", 2, [Units::ZERO, Units::new(700), Units::ZERO, Units::ZERO, Units::ZERO], Units::ZERO),
+        ]);
+        let texts = |currency: &str| written(&locale, &found[currency]).iter().map(|amount| amount.text.clone()).collect::<Vec<_>>();
         assert_eq!(texts("EUR"), ["12.99001", "13.00", "0.00", "0.00001", "0.00", "0.99", "0.00", "−1.00"]);
         assert_eq!(texts("USD"), ["7.00", "0.00", "7.00", "0.00", "0.00", "0.00", "0.00", "0.00"]);
     }

@@ -11,10 +11,11 @@ use tollgate::billing::aggregate::commit;
 use tollgate::billing::partitions::{Claim, claim, initialize};
 use tollgate::billing::position::Position;
 use tollgate::billing::projection::follow;
+use tollgate::billing::receivables::{ReceivablesOrder, ReceivablesTotal};
 use tollgate::billing::retention::RetentionSettings;
 use tollgate::billing::store::sqlite_url;
 use tollgate::billing::verify::verify;
-use tollgate::billing::{Act, Billing, BillingSettings, ByHand, Record};
+use tollgate::billing::{AccountReceivables, Act, Billing, BillingSettings, ByHand, Record};
 use tollgate::domain::account::Mode;
 use tollgate::domain::ids::AccountId;
 use tollgate::domain::money::Units;
@@ -89,6 +90,7 @@ impl Reader {
             after = Some(last.account.clone().into());
             found.extend(page.into_iter().map(|one| (one.account.to_string(), one)));
         }
+        self.is_ordered(found.values().cloned().collect()).await;
         for (account, (mode, balance)) in &self.accounts {
             let of = found.get(account);
             let due = (-*balance).max(Units::ZERO);
@@ -97,6 +99,25 @@ impl Reader {
             } else if let Some(of) = of {
                 assert!(of.not_invoiced == Units::ZERO && of.total() >= Units::ZERO, "{account}: {of:?}");
             }
+        }
+    }
+}
+
+impl Reader {
+    /// Holds the same in each order, page by page, and the sums, against all of them.
+    async fn is_ordered(&self, mut all: Vec<AccountReceivables>) {
+        for order in [ReceivablesOrder::OldestFirst, ReceivablesOrder::LargestFirst] {
+            all.sort_by_key(|of| order.place(of));
+            let (mut listed, mut after) = (Vec::new(), None);
+            loop {
+                let ordered = (order, after.as_ref());
+                let page = self.billing.receivables_in_order(START, ordered, "", 7, true, None).await.unwrap();
+                assert_eq!(page.totals, ReceivablesTotal::by_currency(&all), "at {:?}", self.positions);
+                let Some(last) = page.receivables.last() else { break };
+                after = Some(order.place(last));
+                listed.extend(page.receivables);
+            }
+            assert_eq!(listed, all, "{order:?} at {:?}", self.positions);
         }
     }
 }

@@ -41,6 +41,19 @@ test("what was owed when a day ended is shown by age on that day, without JavaSc
   await page.getByText("Nobody owes anything").waitFor();
 });
 
+test("what is owed is ordered by age or by amount, without JavaScript", { user: "reader", at: "office", javaScriptEnabled: false }, async (page, context) => {
+  await page.goto("/finance/receivables");
+  equal(await page.getByLabel("Sort by").inputValue(), "oldest");
+  await page.getByLabel("Sort by").selectOption({ label: "Largest amount first" });
+  await page.getByRole("button", { name: "Show" }).click();
+  const amounts = (await page.locator("tbody td.strong").allInnerTexts()).map((text) => Number(text.replace(/[^\d]/g, "")));
+  ok(amounts.length > 1, amounts.join());
+  equal(amounts, amounts.toSorted((one, other) => other - one));
+  const file = await page.getByRole("link", { name: "Download CSV" }).getAttribute("href");
+  const lines = (await (await context.request.get(file)).text()).trim().split("\r\n").slice(1);
+  equal(lines.map((line) => Math.round(Number(line.split(",")[3]) * 100)), amounts, "the file is in the same order");
+});
+
 test("of a day that is not on record, or still to come, nothing is shown, and the page says why", { user: "reader", at: "office" }, async (page, context) => {
   for (const day of ["2026-08-04", "2026-11-03", "soon"]) {
     equal((await page.goto(`/finance/receivables?as_of=${day}`)).status(), 400, day);

@@ -207,7 +207,9 @@ found-owing = { $value ->
    *[other] { $value } Organisationen schulden etwas
 }
 no-receivables = Niemand schuldet etwas.
-more-receivables = Mehr als 5.000 Organisationen schulden etwas. Nur die ersten 5.000 nach ihrer Kennung sind hier gezeigt und summiert.
+more-receivables = Mehr als 5.000 Organisationen schuldeten an diesem Tag etwas. Nur die ersten 5.000 nach ihrer Kennung sind hier gezeigt und summiert; die Datei enthält alle.
+sort-oldest = Älteste zuerst
+sort-largest = Größter Betrag zuerst
 as-of = Stand { $value }, und bis zu welcher Buchung des Journals
 position-text = An dieser Stelle des Journals gilt: Was hier steht, sagt auch das Hauptbuch. Die Summen der nachträglich zahlenden Organisationen sind ihre fälligen Beträge.
 as-of-day = Stand am Ende des

@@ -207,7 +207,9 @@ found-owing = { $value ->
    *[other] { $value } organizations owe something
 }
 no-receivables = Nobody owes anything.
-more-receivables = There are more than 5,000 organizations that owe something. Only the first 5,000 by id are shown and summed up here.
+more-receivables = More than 5,000 organizations owed something on this day. Only the first 5,000 by id are shown and summed up here; the file has all.
+sort-oldest = Oldest first
+sort-largest = Largest amount first
 as-of = As of { $value }, and up to which entry of the journal
 position-text = At this position of the journal, what is shown here is what the ledger says: the totals of postpaid organizations are their amounts due.
 as-of-day = As of the end of
