@@ -176,13 +176,23 @@ impl AccessFile {
         if !path.try_exists().context("cannot be read")? {
             return Ok(Self::default());
         }
-        from_toml(std::str::from_utf8(&read_bounded(path, MAX_BYTES)?).context("is not text")?).context("is not an access file")
+        Self::parse(std::str::from_utf8(&read_bounded(path, MAX_BYTES)?).context("is not text")?)
+    }
+
+    /// Reads what is written in a file.
+    pub fn parse(text: &str) -> anyhow::Result<Self> {
+        from_toml(text).context("is not an access file")
+    }
+
+    /// As it is written in a file.
+    pub fn to_text(&self) -> anyhow::Result<String> {
+        Ok(toml::to_string(self)?)
     }
 
     /// Writes it in one move, readable by its owner and group only.
     pub fn write(&self, path: &Path) -> anyhow::Result<()> {
         self.understand()?;
-        let text = format!("# Written by `tollgate access`; comments are not kept.\n\n{}", toml::to_string(self)?);
+        let text = format!("# Written by `tollgate access`; comments are not kept.\n\n{}", self.to_text()?);
         let new = path.with_extension("new");
         std::fs::write(&new, text).with_context(|| format!("cannot write {}", new.display()))?;
         rustix::fs::chmod(&new, rustix::fs::Mode::from_raw_mode(0o640)).context("cannot keep others from reading it")?;

@@ -7,6 +7,7 @@ use super::UseCases;
 use super::aggregation::Aggregation;
 use super::context::RequestContext;
 use super::error::Error;
+use super::sending::LATE_MAIL;
 use access::Permission;
 use billing::backlog::WaitsFor;
 use billing::sending::MailState;
@@ -48,6 +49,8 @@ pub struct Waiting {
     pub without_settings: i64,
     /// Documents that are held back.
     pub held: i64,
+    /// Mails that wait, if the first of them has been waiting for longer than [`LATE_MAIL`].
+    pub late_mails: i64,
     /// Mails of which it is unknown whether they were sent.
     pub unknown_mails: i64,
     /// Mails that failed or came back.
@@ -98,6 +101,7 @@ impl UseCases {
             to_approve: waits(WaitsFor::Approval),
             without_settings: waits(WaitsFor::Issuer) + waits(WaitsFor::TaxRate),
             held: backlog.held.count,
+            late_mails: tally.late(now - LATE_MAIL),
             unknown_mails: tally.count(MailState::Unknown),
             failed_mails: tally.count(MailState::Failed) + tally.count(MailState::Bounced),
             approvals,

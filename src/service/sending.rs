@@ -14,7 +14,10 @@ use billing::sending::settings::{AccountSending, SendingChange, SendingSettings}
 use billing::sending::{Mail, MailKind, MailState};
 use delivery::bounce;
 use domain::ids::AccountId;
-use domain::time::UnixMillis;
+use domain::time::{Millis, UnixMillis};
+
+/// A mail that waits for longer for its first attempt is late: a worker takes a few seconds.
+pub const LATE_MAIL: Millis = 900_000;
 
 /// How mail is sent, and what waits.
 #[derive(Clone, Debug, PartialEq, Eq)]

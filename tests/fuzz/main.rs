@@ -1,4 +1,4 @@
-//! What reads bytes that others wrote: requests, amounts, page tokens, stored records, blocks, bounces. Whatever comes, it is read or refused,
+//! What reads bytes that others wrote: requests, amounts, page tokens, stored records, blocks, bounces, bank statements, settings. Whatever comes, it is read or refused,
 //! and what was read is written and read again as the same.
 //!
 //! Inputs are made from those in `corpus` by changing them at random. The seed is printed: `TOLLGATE_TEST_SEED` repeats it.
@@ -7,6 +7,7 @@
 
 mod inputs;
 mod targets;
+mod written;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;

@@ -15,6 +15,8 @@ use tollgate::grpc::wire::{accounts, charging};
 use tollgate::ledger::codec::{self, journal};
 use tollgate::ledger::{Block, NamePlace, ReservationPlace};
 
+use super::written;
+
 type Target = fn(&[u8]) -> bool;
 
 pub const TARGETS: &[(&str, Target)] = &[
@@ -28,6 +30,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("profiles", profiles),
     ("blocks", blocks),
     ("bounces", bounces),
+    ("bank_statements", written::bank_statements),
+    ("access_files", written::access_files),
+    ("addresses", written::addresses),
 ];
 
 const NOW: UnixMillis = UnixMillis::new(1_768_435_200_000);
@@ -140,6 +145,7 @@ pub fn seeds(target: &str) -> Vec<Vec<u8>> {
                 .to_vec()
         }
         "bounces" => vec![BOUNCE.as_bytes().to_vec()],
+        "bank_statements" | "access_files" | "addresses" => written::seeds(target),
         // Records of a ledger that charged, refunded, reserved, converted and was billed.
         _ => stored(target),
     }

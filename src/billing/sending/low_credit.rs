@@ -80,12 +80,16 @@ async fn tell(
     }
     let mut rows = Vec::new();
     for (account, state) in fallen {
-        let sql = "SELECT 1 FROM mails WHERE account = $1 AND kind = 'low_credit' AND state <> 'off' AND created_at > $2 LIMIT 1";
-        let query = sqlx::query(sql).bind(account.to_string()).bind((now - Millis::from(low_credit_hours) * HOUR).get());
+        let (sending, email) = whom(&mut *connection, account).await?;
+        // One that went to nobody, for want of an address, tells nobody once there is one.
+        let has_address = i64::from(!sending.recipients(&email).is_empty());
+        let sql = "SELECT 1 FROM mails WHERE account = $1 AND kind = 'low_credit' AND state <> 'off' AND created_at > $2 \
+                   AND (recipient <> '' OR $3 = 0) LIMIT 1";
+        let since = now - Millis::from(low_credit_hours) * HOUR;
+        let query = sqlx::query(sql).bind(account.to_string()).bind(since.get()).bind(has_address);
         if query.fetch_optional(&mut *connection).await?.is_some() {
             continue;
         }
-        let (sending, email) = whom(&mut *connection, account).await?;
         let digest = format!("{}:{}", state.partition, state.last_sequence);
         let subject = Subject { kind: MailKind::LowCredit, document: 0, credit: 0, digest: &digest, account, occasion: "" };
         rows.extend(subject.rows(SWITCH, &sending, &email, now));

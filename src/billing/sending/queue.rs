@@ -39,6 +39,13 @@ impl QueueCounts {
         self.states.iter().find(|(of, ..)| *of == state).map_or(0, |(_, count, _)| *count)
     }
 
+    /// How many wait for their first attempt, if the oldest of them was to be sent so long ago; otherwise 0.
+    #[must_use]
+    pub fn late(&self, since: UnixMillis) -> i64 {
+        let waiting = self.states.iter().find(|(state, ..)| *state == MailState::Waiting);
+        waiting.filter(|(.., oldest)| *oldest < since).map_or(0, |(_, count, _)| *count)
+    }
+
     /// When the oldest that is to be sent was to be sent first; 0 if there is none.
     #[must_use]
     pub fn oldest(&self) -> UnixMillis {

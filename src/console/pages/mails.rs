@@ -24,7 +24,7 @@ use billing::sending::mail_queries::{MailCursor, MailFilter};
 use billing::sending::{Mail, MailKind, MailState};
 use domain::ids::AccountId;
 use domain::time::UnixMillis;
-use service::sending::MailQuery;
+use service::sending::{LATE_MAIL, MailQuery};
 
 /// How many rows a page has.
 const ROWS: usize = 50;
@@ -202,11 +202,12 @@ pub async fn show(State(console): State<Console>, visitor: Visitor, Query(wanted
     })
 }
 
-/// What keeps all mail from being sent.
+/// What keeps all mail from being sent, or seems to.
 pub(super) async fn stopped(console: &Console, visitor: &Visitor) -> &'static str {
     match console.use_cases.sending(&visitor.context()).await {
         Ok(view) if !view.settings.is_enabled => "mails-switched-off",
         Ok(view) if view.held_since.is_some() => "mails-held",
+        Ok(view) if view.tally.late(console.use_cases.clock().now() - LATE_MAIL) > 0 => "mails-late",
         _ => "",
     }
 }

@@ -73,6 +73,7 @@ impl Figures {
             ("waits-to-approve", waiting.to_approve, "/invoices?state=to-approve"),
             ("waits-without-settings", waiting.without_settings, "/invoices?state=draft"),
             ("waits-held", waiting.held, "/invoices?state=held"),
+            ("waits-late-mails", waiting.late_mails, "/invoices/mails?state=waiting"),
             ("waits-unknown-mails", waiting.unknown_mails, "/invoices/mails?state=unknown"),
             ("waits-failed-mails", waiting.failed_mails, "/invoices/mails?state=failed"),
         ];

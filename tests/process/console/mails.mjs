@@ -6,6 +6,7 @@ test("what was sent is listed, and what nobody knows is decided, once", { user: 
   await page.goto("/");
   await page.getByRole("navigation", { name: "Main" }).getByRole("link", { name: "Mail", exact: true }).click();
   await page.getByRole("heading", { name: "Mail", level: 1 }).waitFor();
+  await page.getByText("Mails have been waiting for more than 15 minutes").waitFor();
   await looked(page, "mails");
   const file = await page.getByRole("link", { name: "Download CSV" }).getAttribute("href");
   const lines = (await (await context.request.get(file)).text()).trim().split("\r\n");

@@ -12,11 +12,19 @@ use crate::support::RedisServer;
 
 /// Opens a prepaid account with 100.00 that is low below 50.00.
 async fn account(client: &mut Client, id: &str, language: &str) {
-    client.open(id, PaymentMode::Prepaid, "0", "100").await;
+    without_address(client, id).await;
+    address(client, id, language).await;
+}
+
+async fn address(client: &mut Client, id: &str, language: &str) {
     let email = format!("konto@{id}.example");
     let customer = Some(v1::Party { name: format!("Customer {id}"), email, language: language.into(), ..Default::default() });
     let request = v1::SetBillingDetailsRequest { account_id: id.into(), customer, ..Default::default() };
     client.billing.set_billing_details(request).await.unwrap();
+}
+
+async fn without_address(client: &mut Client, id: &str) {
+    client.open(id, PaymentMode::Prepaid, "0", "100").await;
     let low_credit = Some(v1::update_account_request::LowCredit::LowCreditThreshold(money("50").unwrap()));
     let request = v1::UpdateAccountRequest { account_id: id.into(), request_id: "threshold".into(), low_credit, ..Default::default() };
     client.accounts.update_account(request).await.unwrap();
@@ -117,6 +125,38 @@ async fn tells_once(fixture: &Fixture, serving: &[&str]) {
     charge(&mut client, "acme", "six", "1").await;
     aggregated(&client).await;
     assert_eq!((told(&client, "acme").await.len(), server.events("taken").len()), (2, 2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_had_no_address_is_told_as_soon_as_there_is_one() {
+    let fixture = Fixture::new(None);
+    let service = fixture.serve(&[], &[]);
+    set_up(&service);
+    run(&service, &["sending", "set", "--low-credit", "true"]);
+    let mut client = service.client().await;
+    without_address(&mut client, "acme").await;
+    let state = async |recipient: &str, state: MailState| {
+        until(&format!("a mail to {recipient:?} is {state:?}"), async || {
+            told(&client, "acme").await.into_iter().find(|mail| mail.recipient == recipient && mail.state() == state)
+        })
+        .await
+    };
+    let fall = async |number: u32| {
+        top_up(&mut client.clone(), "acme", &format!("up-{number}"), "100").await;
+        charge(&mut client.clone(), "acme", &format!("down-{number}"), "160").await;
+        aggregated(&client).await;
+        top_up(&mut client.clone(), "acme", &format!("up-again-{number}"), "60").await;
+        aggregated(&client).await;
+    };
+    fall(1).await;
+    state("", MailState::Failed).await;
+    fall(2).await;
+    assert_eq!(told(&client, "acme").await.len(), 1, "that nobody can be told is said once");
+    address(&mut client.clone(), "acme", "en").await;
+    fall(3).await;
+    state("konto@acme.example", MailState::Waiting).await;
+    fall(4).await;
+    assert_eq!(told(&client, "acme").await.len(), 2);
 }
 
 /// A number that was not given before.

@@ -37,6 +37,7 @@ no-mails-yet = Es wurde noch nichts versandt.
 no-mail-found = Keine E-Mail wurde gefunden.
 mails-switched-off = Der Versand ist für den ganzen Dienst ausgeschaltet. Was inzwischen entsteht, wird auch später nicht von selbst versandt.
 mails-held = Zurzeit wird nichts versandt, weil diese Abrechnung eine Kopie sein kann. Ein Administrator kann unter Einstellungen fortfahren lassen.
+mails-late = E-Mails warten seit mehr als 15 Minuten. Vielleicht kennt kein Prozess des Dienstes einen Mailserver (--smtp-url), oder es entstanden zu viele auf einmal.
 mails-of-document = E-Mails
 mails-of-organization = E-Mails
 all-mails = Alle E-Mails

@@ -17,6 +17,7 @@ overview-without-credit = Abgelehnt, weil der Rahmen nicht reicht
 waits-to-approve = Entwürfe zur Freigabe
 waits-without-settings = Entwürfe ohne Aussteller oder Steuersatz
 waits-held = Zurückgehaltene Belege
+waits-late-mails = E-Mails, die seit 15 Minuten niemand zu senden versucht
 waits-unknown-mails = Ungewisse E-Mails
 waits-failed-mails = Gescheiterte E-Mails
 decline-INSUFFICIENT_CREDIT = Verfügbarer Betrag reicht nicht

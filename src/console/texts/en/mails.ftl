@@ -37,6 +37,7 @@ no-mails-yet = Nothing has been sent yet.
 no-mail-found = No mail was found.
 mails-switched-off = Sending is switched off for the whole service. What is issued meanwhile is not sent later.
 mails-held = Nothing is sent at the moment, because this billing store may be a copy. An administrator can go on under Settings.
+mails-late = Mails have been waiting for more than 15 minutes. Perhaps no process of the service knows a mail server (--smtp-url), or too many were issued at once.
 mails-of-document = Mails
 mails-of-organization = Mail
 all-mails = All mail

@@ -17,6 +17,7 @@ overview-without-credit = Declined because their credit did not suffice
 waits-to-approve = Drafts to approve
 waits-without-settings = Drafts without an issuer or a rate of tax
 waits-held = Documents that are held back
+waits-late-mails = Mails that nobody has tried to send for 15 minutes
 waits-unknown-mails = Mails whose delivery is unknown
 waits-failed-mails = Mails that failed
 decline-INSUFFICIENT_CREDIT = Not enough credit
