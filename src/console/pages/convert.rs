@@ -22,7 +22,7 @@ use billing::sending::mail_queries::DocumentSending;
 use domain::account::Mode;
 use domain::command::{Action, Command, LimitChange, Metadata};
 use domain::ids::AccountId;
-use domain::money::Units;
+use domain::money::{DecimalAmount, Units};
 use domain::outcome::Verdict;
 use ledger::ListedAccount;
 use service::advice::{Advised, Topic};
@@ -57,6 +57,11 @@ struct Convert {
 }
 
 struct Change {
+    /// The credit limit; the same twice if it stays.
+    limit_before: String,
+    limit_after: String,
+    /// Whether there is one afterwards.
+    has_limit: bool,
     usable_before: String,
     usable_after: String,
     is_less: bool,
@@ -69,6 +74,16 @@ struct Change {
 impl Convert {
     fn is_to_prepaid(&self) -> bool {
         self.to == "prepaid"
+    }
+
+    /// What becomes of the limit if it was a mistake; empty where there is nothing to do.
+    fn limit_if_mistaken(&self) -> String {
+        let Some(change) = &self.change else { return String::new() };
+        match (self.is_to_prepaid(), change.has_limit) {
+            (false, true) => self.page.tn("undo-limit-kept", &change.limit_after),
+            (true, false) => self.page.t("undo-limit-none"),
+            (true, true) | (false, false) => String::new(),
+        }
     }
 }
 
@@ -116,9 +131,10 @@ async fn before(
     let may_set_limit = visitor.may_on(Permission::SetCreditLimit, &listed.id);
     let mut wanted = if may_set_limit { wanted_limit(&fields, visitor) } else { LimitChange::default() };
     let (mut preview, mut needs_limit) = preview(console, visitor, &listed.id, mode, wanted).await;
-    // An account without a limit is offered the suggested one: what is filled in is what is shown.
+    // An account without a limit is offered the suggested one, before anybody has filled in another: what is filled in is what is shown.
+    let is_filled_in = !fields.get("mode").is_empty();
     let offered = match &preview {
-        Ok(advised) if mode == Mode::Postpaid && may_set_limit && status == StatusCode::OK => {
+        Ok(advised) if mode == Mode::Postpaid && may_set_limit && !is_filled_in => {
             let limit = advised.known.suggestion.as_ref().and_then(|suggestion| suggestion.limit);
             limit.filter(|_| listed.account.credit_limit(listed.now).is_zero())
         }
@@ -133,7 +149,11 @@ async fn before(
         }
     }
     let (change, suggestion) = match &preview {
-        Ok(advised) => (Some(changed(visitor, advised)), advised.known.suggestion.as_ref()),
+        Ok(advised) => {
+            // Of what cannot be read, nobody knows what it would lead to.
+            let change = wrong.is_empty().then(|| changed(visitor, advised, listed.account.credit_limit(listed.now)));
+            (change, advised.known.suggestion.as_ref())
+        }
         Err(error) if is_about_the_form(error) => {
             if refused.is_empty() {
                 refused = locale.refusal(error);
@@ -168,8 +188,15 @@ async fn before(
 /// The limit that the form has so far, as far as it can be read.
 fn wanted_limit(fields: &Fields, visitor: &Visitor) -> LimitChange {
     let mut reader = FieldReader::new(fields, &visitor.locale);
-    let wanted = limit(&mut reader);
+    let wanted = limit_of(&mut reader);
     reader.finish().map_or_else(|_| LimitChange::default(), |()| wanted)
+}
+
+/// A change of the limit, or its removal, as the form has it.
+fn limit_of(reader: &mut FieldReader) -> LimitChange {
+    let change = limit(reader);
+    let removed = reader.is_ticked("remove-limit").then_some(DecimalAmount::ZERO);
+    LimitChange { permanent: removed.or(change.permanent), ..change }
 }
 
 /// What the conversion would lead to; and whether it needs a limit, or that the account may be left without usable credit.
@@ -186,7 +213,7 @@ async fn preview(console: &Console, visitor: &Visitor, id: &AccountId, mode: Mod
     }
 }
 
-/// Converts, and shows the result.
+/// Converts, and shows the result; or shows anew what the form, as it is filled in, would change.
 pub async fn submit(
     State(console): State<Console>,
     visitor: Visitor,
@@ -196,13 +223,14 @@ pub async fn submit(
     let listed = account(&console, &visitor, &id).await?;
     let mut reader = FieldReader::new(&fields, &visitor.locale);
     let (request, reason) = (reader.request(), reader.optional_text("reason"));
-    let mut limit = limit(&mut reader);
-    if reader.is_ticked("remove-limit") {
-        limit.permanent = Some(domain::money::DecimalAmount::ZERO);
-    }
+    let limit = limit_of(&mut reader);
     // The mode that the page spoke of, whatever the account has by now.
     let mode = if fields.get("mode") == "postpaid" { Mode::Postpaid } else { Mode::Prepaid };
     let allow_unusable = reader.is_ticked("allow-unusable");
+    if fields.is_ticked("preview") {
+        let wrong = reader.finish().err().unwrap_or_default();
+        return before(&console, &visitor, listed, fields, wrong, String::new(), StatusCode::OK).await;
+    }
     if let Err(wrong) = reader.finish() {
         return before(&console, &visitor, listed, fields, wrong, String::new(), StatusCode::UNPROCESSABLE_ENTITY).await;
     }
@@ -222,6 +250,7 @@ pub async fn submit(
         }
         Err(error) => return Err(error.into()),
     };
+    let limit_before = listed.account.credit_limit(listed.now);
     let listed = account(&console, &visitor, &id).await?;
     let (_, to, from) = other(mode);
     let is_changed = advised.decided.decision.verdict == Verdict::Done;
@@ -241,7 +270,7 @@ pub async fn submit(
         refused: String::new(),
         needs_limit: false,
         may_set_limit: visitor.may_on(Permission::SetCreditLimit, &id),
-        change: Some(changed(&visitor, &advised)),
+        change: Some(changed(&visitor, &advised, limit_before)),
         suggestion: None,
         is_done: true,
         currency: listed.account.currency.code().to_owned(),
@@ -250,14 +279,18 @@ pub async fn submit(
 }
 
 /// What a conversion changes, or has changed.
-fn changed(visitor: &Visitor, advised: &Advised) -> Change {
+fn changed(visitor: &Visitor, advised: &Advised, limit_before: Units) -> Change {
     let (locale, decided) = (&visitor.locale, &advised.decided);
     let after = &decided.outcome.account;
     let unit = Unit::of(after);
     let usable = after.usable_credit(decided.outcome.now);
     let before = if decided.decision.verdict == Verdict::Done { decided.decision.amount } else { usable };
     let final_bill = advised.known.final_bill.filter(|billed| *billed != Units::ZERO);
+    let limit = after.credit_limit(decided.outcome.now);
     Change {
+        limit_before: locale.money(unit, limit_before),
+        limit_after: locale.money(unit, limit),
+        has_limit: !limit.is_zero(),
         usable_before: locale.money(unit, before),
         usable_after: locale.money(unit, usable),
         is_less: usable < before,

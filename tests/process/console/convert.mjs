@@ -1,4 +1,4 @@
-import { test, equal, looked, ok, stage } from "./browser.mjs";
+import { test, becomes, equal, looked, ok, stage } from "./browser.mjs";
 
 const at = (id, rest = "") => `/finance/organizations/${encodeURIComponent(id)}${rest}`;
 const cells = (page, row) => page.getByRole("row", { name: row }).locator("td").allInnerTexts();
@@ -18,8 +18,25 @@ test("the four steps: the Finance app, Organization Management, Convert to Postp
   // Sending is switched off, and the setting says whom to ask.
   await page.getByText("it is unknown here whether it reached the customer. If you feel unsure, ask Ann, extension 12.").waitFor();
   await looked(page, "convert-to-postpaid");
+  // What is shown goes with what is typed.
+  const limit = page.getByLabel("Credit limit (EUR)");
+  for (const [typed, shown, after] of [["300", "300.00", "619.60"], ["181.00", "181.00", "500.60"]]) {
+    await limit.fill(typed);
+    await limit.press("Tab");
+    await becomes(async () => (await cells(page, "Usable credit"))[1], `${after}\u00a0EUR`);
+    equal(await cells(page, "Credit limit"), ["0.00\u00a0EUR", `${shown}\u00a0EUR`]);
+  }
+  await limit.fill("much");
+  await limit.press("Tab");
+  await page.getByRole("alert").getByText("Credit limit").waitFor();
+  equal(await page.getByRole("row", { name: "Usable credit" }).count(), 0, "nobody knows what that would lead to");
+  await limit.fill("181");
+  await limit.press("Tab");
+  await becomes(async () => page.getByRole("row", { name: "Usable credit" }).count(), 1);
   await page.getByRole("button", { name: "Submit" }).click();
   await page.getByRole("heading", { name: "Converted to Postpaid" }).waitFor();
+  await page.getByText("The credit limit of 181.00\u00a0EUR stays unless you tick").waitFor();
+  equal(await cells(page, "Credit limit"), ["0.00\u00a0EUR", "181.00\u00a0EUR"]);
   equal(await cells(page, "Payment mode"), ["Prepaid", "Postpaid"]);
   equal(await cells(page, "Usable credit"), ["319.60\u00a0EUR", "500.60\u00a0EUR"]);
   await looked(page, "converted-to-postpaid");
@@ -39,6 +56,10 @@ test("a conversion to prepaid shows the final bill before and after, without Jav
   equal(await cells(page, "Final bill"), ["–", "42.50\u00a0EUR"]);
   await page.getByText("Consider removing it").waitFor();
   await page.getByLabel("Remove the credit limit").check();
+  await page.getByRole("button", { name: "Show what this changes" }).click();
+  equal(await cells(page, "Usable credit"), ["257.50\u00a0EUR", "−42.50\u00a0EUR"]);
+  equal(await cells(page, "Credit limit"), ["300.00\u00a0EUR", "0.00\u00a0EUR"]);
+  ok(await page.getByLabel("Remove the credit limit").isChecked());
   await page.getByRole("button", { name: "Submit" }).click();
   await page.getByRole("heading", { name: "Converted to Prepaid" }).waitFor();
   equal(await cells(page, "Usable credit"), ["257.50\u00a0EUR", "−42.50\u00a0EUR"]);
