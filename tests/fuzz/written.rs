@@ -47,13 +47,13 @@ pub fn addresses(bytes: &[u8]) -> bool {
     place.is_some()
 }
 
-/// Whether no change has moved the password to where a host or a path is. A socket is a path, and so is a file of SQLite.
+/// Whether the password stands where one belongs, before the host, and nowhere else, by any reading. SQLite has none, and a socket has no host.
 fn keeps_password_to_itself(text: &str) -> bool {
-    let Some((scheme, rest)) = text.split('?').next().unwrap_or_default().split_once("://") else { return false };
-    let public = rest.rsplit_once('@').filter(|_| scheme != "redis+unix").map_or(rest, |(_, public)| public);
+    let Some((scheme, rest)) = text.split_once("://") else { return false };
+    let Some((login, public)) = rest.rsplit_once('@') else { return false };
     // Whoever reads addresses drops line breaks and decodes what is encoded.
-    let is_as_read = !public.contains(['\t', '\r', '\n', '%']);
-    scheme != "sqlite" && is_as_read && !public.contains(PASSWORD)
+    let is_plain = !login.contains(['/', '\\', '?', '#']) && !rest.contains(['\t', '\r', '\n', '%']);
+    is_plain && scheme != "sqlite" && scheme != "redis+unix" && login.contains(PASSWORD) && !public.contains(PASSWORD)
 }
 
 /// Inputs that are right.
