@@ -173,6 +173,11 @@ impl Service {
         tokio::task::spawn_blocking(|| self.stop()).await.unwrap()
     }
 
+    /// Waits until it has ended by itself.
+    pub async fn ended(mut self) -> ExitStatus {
+        until("it ends", || std::future::ready(self.child.try_wait().unwrap())).await
+    }
+
     /// A connection of its own.
     pub async fn client(&self) -> Client {
         Client::connect(self.address).await

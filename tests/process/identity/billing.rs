@@ -78,7 +78,7 @@ async fn a_service_whose_billing_store_comes_back_as_another_ledgers_ends_and_sa
     let says = |text: &str| service.log().iter().any(|line| line.contains(text));
     until("it says why", async || says("do not belong together").then_some(())).await;
     assert!([id_in(&mine), id_in(&theirs)].iter().all(|id| says(id)), "{:#?}", service.log());
-    assert_eq!(service.stopped().await.code(), Some(1));
+    assert_eq!(service.ended().await.code(), Some(1));
 }
 
 #[tokio::test]
