@@ -51,7 +51,7 @@ pub fn addresses(bytes: &[u8]) -> bool {
 fn keeps_password_to_itself(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else { return false };
     let Some((login, public)) = rest.rsplit_once('@') else { return false };
-    // Whoever reads addresses drops line breaks and decodes what is encoded.
+    // URL parsers strip tabs and line breaks, and decode percent-encoding.
     let is_plain = !login.contains(['/', '\\', '?', '#']) && !rest.contains(['\t', '\r', '\n', '%']);
     is_plain && scheme != "sqlite" && scheme != "redis+unix" && login.contains(PASSWORD) && !public.contains(PASSWORD)
 }

@@ -30,6 +30,15 @@ async fn without_address(client: &mut Client, id: &str) {
     client.accounts.update_account(request).await.unwrap();
 }
 
+/// A service that tells customers of low credit, and knows no mail server: mail waits.
+async fn without_mail_server(fixture: &Fixture) -> (Service, Client) {
+    let service = fixture.serve(&[], &[]);
+    set_up(&service);
+    run(&service, &["sending", "set", "--low-credit", "true"]);
+    let client = service.client().await;
+    (service, client)
+}
+
 async fn charge(client: &mut Client, id: &str, request: &str, amount: &str) {
     client.charging.debit(debit(id, request, amount)).await.unwrap();
 }
@@ -130,10 +139,7 @@ async fn tells_once(fixture: &Fixture, serving: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_had_no_address_is_told_as_soon_as_there_is_one() {
     let fixture = Fixture::new(None);
-    let service = fixture.serve(&[], &[]);
-    set_up(&service);
-    run(&service, &["sending", "set", "--low-credit", "true"]);
-    let mut client = service.client().await;
+    let (_service, mut client) = without_mail_server(&fixture).await;
     without_address(&mut client, "acme").await;
     let state = async |recipient: &str, state: MailState| {
         until(&format!("a mail to {recipient:?} is {state:?}"), async || {
@@ -182,11 +188,7 @@ async fn the_same_on_redis_and_postgresql() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_no_longer_low_when_its_turn_comes_is_not_sent() {
     let fixture = Fixture::new(None);
-    // No mail server yet: mail waits.
-    let service = fixture.serve(&[], &[]);
-    set_up(&service);
-    run(&service, &["sending", "set", "--low-credit", "true"]);
-    let mut client = service.client().await;
+    let (service, mut client) = without_mail_server(&fixture).await;
     for id in ["saved", "lost", "closed"] {
         account(&mut client, id, "en").await;
         charge(&mut client, id, "one", "60").await;
