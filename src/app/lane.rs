@@ -33,6 +33,7 @@ use crate::service::admission::Limits;
 use crate::service::audit::trail::Trail;
 use crate::service::context::Protocol;
 use crate::service::decisions::Declines;
+use crate::service::error::Error;
 use access::Access;
 use platform::rpc::{RpcBody, RpcLayer};
 
@@ -183,7 +184,8 @@ impl LaneContext {
         impl Service<Request<Body>, Response = Response<RpcBody>, Error = Infallible, Future: Send> + Clone + Send + Sync + use<>,
     > {
         let services = grpc::services(self.use_cases().await?, self.health.clone(), MAX_MESSAGE_BYTES, self.access(Protocol::Grpc));
-        Ok(RpcLayer::behind(self.proxies.clone()).layer(services))
+        let refusal = grpc::status::of(Error::overloaded("the service has more to do than it can do in time"));
+        Ok(RpcLayer::behind(self.proxies.clone()).refusing_with(refusal).layer(services))
     }
 
     /// Serves the web console, which `console` makes of the use cases.

@@ -1,7 +1,6 @@
 //! The context of a request, made here for gRPC and for HTTP, which passes its requests on as calls of gRPC.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::{Extensions, HeaderMap};
 use tonic::Request;
@@ -11,6 +10,7 @@ use crate::lanes::socket::Peer;
 use crate::service::context::{Protocol, RequestContext, Trace};
 use crate::service::deadline::Deadline;
 use access::Principal;
+use platform::rpc::timeout;
 use platform::telemetry::traces::SpanReference;
 use platform::tls::Certificate;
 
@@ -28,7 +28,7 @@ pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext 
     }
     let protocol = extensions.get::<Protocol>().copied().unwrap_or(Protocol::Grpc);
     let text = |name| headers.get(name)?.to_str().ok();
-    let deadline = text("grpc-timeout").and_then(parse_timeout).and_then(Deadline::after);
+    let deadline = timeout::of(headers).and_then(Deadline::after);
     let caller = extensions.get::<Arc<Principal>>().cloned().unwrap_or_else(nobody);
     let peer = extensions.get::<Peer>();
     let certificate_ends = peer.and_then(|peer| peer.certificate.as_deref()).map(Certificate::ends);
@@ -42,37 +42,9 @@ pub fn of_parts(headers: &HeaderMap, extensions: &Extensions) -> RequestContext 
     context.from_this_machine(peer.is_some_and(|peer| peer.is_local))
 }
 
-/// One to eight digits and a unit, as gRPC over HTTP/2 has it.
-fn parse_timeout(text: &str) -> Option<Duration> {
-    let unit = text.chars().next_back()?;
-    let digits = text.strip_suffix(unit)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let count: u64 = digits.parse().ok()?;
-    match unit {
-        'H' => Some(Duration::from_secs(count * 3600)),
-        'M' => Some(Duration::from_secs(count * 60)),
-        'S' => Some(Duration::from_secs(count)),
-        'm' => Some(Duration::from_millis(count)),
-        'u' => Some(Duration::from_micros(count)),
-        'n' => Some(Duration::from_nanos(count)),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_timeout_is_digits_and_a_unit() {
-        assert_eq!(parse_timeout("250m"), Some(Duration::from_millis(250)));
-        assert_eq!(parse_timeout("99999999H"), Some(Duration::from_secs(99_999_999 * 3600)));
-        for text in ["", "m", "1", "1x", "-1m", "123456789m", "1é", "é"] {
-            assert_eq!(parse_timeout(text), None, "{text:?}");
-        }
-    }
 
     #[test]
     fn a_request_brings_its_deadline_its_trace_and_its_protocol() {

@@ -189,6 +189,8 @@ struct Dispatch {
 struct Partition {
     /// A batch is with the engine.
     is_under_way: bool,
+    /// When the last one returned, if others were waiting then.
+    waiting_since: Option<Instant>,
     /// Commands that a step has left for a later one. They come before all that waits.
     deferred: VecDeque<(PreparedCommand, Caller)>,
 }
@@ -239,10 +241,14 @@ impl Dispatch {
         while let Poll::Ready(Some(batch)) = self.under_way.poll_next_unpin(context) {
             let Some(partition) = self.partitions.get_mut(usize::from(batch.partition)) else { continue };
             partition.is_under_way = false;
-            let took = self.engine.instant().saturating_duration_since(batch.sent_at);
+            let now = self.engine.instant();
+            let took = now.saturating_duration_since(batch.sent_at);
             if let Some(queue) = self.inbox.lock().by_partition.get_mut(usize::from(batch.partition)) {
-                queue.pace.returned(batch.commands.len(), took);
+                // What is between two steps is waited for, too.
+                let since = partition.waiting_since.map_or(batch.sent_at, |since| since.min(batch.sent_at));
+                queue.pace.returned(batch.commands.len(), now.saturating_duration_since(since));
                 queue.under_way = 0;
+                partition.waiting_since = (queue.len() > 0).then_some(now);
             }
             self.streamed_under_way = self.streamed_under_way.saturating_sub(batch.streamed);
             self.stream_share.returned(batch.streamed, took);

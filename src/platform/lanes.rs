@@ -5,7 +5,7 @@
 //! that finds no place among all connections is closed at once; one that never speaks is closed after [`socket::PREFACE_LIMIT`].
 //!
 //! A lane does only what is short: [`watchdog`] looks whether it does. [`offload`] has threads for the rest; [`fair`] queues work by its
-//! [`source`].
+//! [`source`], and connections take [`turn`]s.
 
 pub mod fair;
 pub mod handshakes;
@@ -13,6 +13,7 @@ pub mod offload;
 pub mod proxies;
 pub mod socket;
 pub mod source;
+pub mod turn;
 pub mod watchdog;
 
 use std::future::Future;

@@ -4,17 +4,24 @@
 //! header where the call is not sampled. The code is found in the trailers, or in the headers of an answer without a body; a call whose
 //! answer was dropped before that was cancelled.
 
+pub mod timeout;
+
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Either};
 use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body::{Frame, SizeHint};
+use http_body_util::BodyExt;
 use pin_project_lite::pin_project;
 use tonic::body::Body;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
+use tracing::instrument::Instrumented;
 use tracing::{Instrument, Span};
 
 use super::telemetry::method::{Method, Shape};
@@ -29,21 +36,55 @@ use crate::lanes::watchdog::watched;
 #[derive(Clone, Debug, Default)]
 pub struct RpcLayer {
     proxies: TrustedProxies,
+    refusal: Option<Arc<Status>>,
 }
 
 impl RpcLayer {
     /// Believes proxies that say where a call comes from.
     #[must_use]
     pub fn behind(proxies: TrustedProxies) -> Self {
-        Self { proxies }
+        Self { proxies, refusal: None }
     }
+
+    /// Refuses calls with that status while the thread is behind, as far as it must.
+    #[must_use]
+    pub fn refusing_with(self, status: Status) -> Self {
+        Self { refusal: Some(Arc::new(status)), ..self }
+    }
+
+    /// The refusal of a call, if it is not let in. Streams always are, and what is none of this service: health checks, for one.
+    fn refusal(&self, call: &Call, request: &Request<Body>) -> Option<Response<Body>> {
+        let refusal = self.refusal.as_deref().filter(|_| call.method.shape() == Shape::Call)?;
+        let peer = request.extensions().get::<Peer>()?;
+        if peer.calls.lets_in(call.started, || timeout::of(request.headers())) {
+            return None;
+        }
+        metrics().callers.count_overload("thread");
+        Some(refusal.clone().into_http())
+    }
+}
+
+/// How much of the body of a refused call is read.
+const UNREAD_BYTES: usize = 64 * 1024;
+
+/// A refusal, once the request is there: a stream whose body was not read is reset, and what still comes on it is taken for an error of
+/// the peer, whose connection is closed for too many of these.
+async fn refused<E>(mut body: Body, refusal: Response<Body>) -> Result<Response<Body>, E> {
+    let mut left = UNREAD_BYTES;
+    while let Some(Ok(frame)) = body.frame().await {
+        match left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) {
+            Some(rest) => left = rest,
+            None => break,
+        }
+    }
+    Ok(refusal)
 }
 
 impl<S> Layer<S> for RpcLayer {
     type Service = RpcService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RpcService { inner, proxies: self.proxies.clone() }
+        RpcService { inner, layer: self.clone() }
     }
 }
 
@@ -51,16 +92,16 @@ impl<S> Layer<S> for RpcLayer {
 #[derive(Clone, Debug)]
 pub struct RpcService<S> {
     inner: S,
-    proxies: TrustedProxies,
+    layer: RpcLayer,
 }
 
 impl<S> Service<Request<Body>> for RpcService<S>
 where
-    S: Service<Request<Body>, Response = Response<Body>>,
+    S: Service<Request<Body>, Response = Response<Body>, Error: 'static>,
 {
     type Response = Response<RpcBody>;
     type Error = S::Error;
-    type Future = RpcFuture<tracing::instrument::Instrumented<S::Future>>;
+    type Future = RpcFuture<Either<BoxFuture<'static, Result<Response<Body>, S::Error>>, Instrumented<S::Future>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(context)
@@ -68,14 +109,17 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let peer = request.extensions().get::<Peer>();
-        if let Some(client) = peer.and_then(|peer| self.proxies.seen_through(peer, request.headers())) {
+        if let Some(client) = peer.and_then(|peer| self.layer.proxies.seen_through(peer, request.headers())) {
             request.extensions_mut().insert(client);
         }
         let call = Call::start(Method::of_path(request.uri().path()), &request);
         if let Some(trace) = &call.trace {
             request.extensions_mut().insert(trace.place());
         }
-        let inner = self.inner.call(request).instrument(call.span.clone());
+        let inner = match self.layer.refusal(&call, &request) {
+            Some(refusal) => Either::Left(refused(request.into_body(), refusal).boxed()),
+            None => Either::Right(self.inner.call(request).instrument(call.span.clone())),
+        };
         RpcFuture { inner, call: Some(call) }
     }
 }
@@ -229,7 +273,13 @@ impl http_body::Body for RpcBody {
 
 #[cfg(test)]
 mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use http_body_util::Full;
+
     use super::*;
+    use crate::lanes::turn::Turn;
 
     #[test]
     fn the_code_is_read_from_headers_or_trailers() {
@@ -237,5 +287,32 @@ mod tests {
         assert_eq!(code_of(&headers), None);
         headers.insert("grpc-status", HeaderValue::from_static("14"));
         assert_eq!(code_of(&headers), Some(Code::Unavailable));
+    }
+
+    /// What a service whose thread is behind returns to a call.
+    async fn answered(path: &str, timeout: &str, peer: Option<Peer>) -> Option<Code> {
+        let inner = tower::service_fn(async |_: Request<Body>| Ok::<_, Infallible>(Status::aborted("begun").into_http::<Body>()));
+        let mut service = RpcLayer::default().refusing_with(Status::resource_exhausted("behind")).layer(inner);
+        let mut request = Request::post(path).header("grpc-timeout", timeout).body(Body::new(Full::from("request"))).unwrap();
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        code_of(service.call(request).await.unwrap().headers())
+    }
+
+    #[tokio::test]
+    async fn calls_that_have_waited_too_long_to_be_begun_are_refused_but_no_streams_and_no_health_checks() {
+        const DEBIT: &str = "/tollgate.v1.ChargingService/Debit";
+        let mut turn = Turn::default();
+        turn.read(1);
+        std::thread::sleep(Duration::from_millis(2));
+        let (source, address, calls) = (Source::new(), ([127, 0, 0, 1], 1).into(), turn.calls());
+        let peer = Peer { source, calls, address, certificate: None, is_proxied: false, is_local: true };
+        let of = |path, timeout| answered(path, timeout, Some(peer.clone()));
+        assert_eq!(of(DEBIT, "1n").await, Some(Code::ResourceExhausted));
+        assert_eq!(of(DEBIT, "99H").await, Some(Code::Aborted));
+        assert_eq!(of("/tollgate.v1.ChargingService/Charge", "1n").await, Some(Code::Aborted));
+        assert_eq!(of("/grpc.health.v1.Health/Check", "1n").await, Some(Code::Aborted));
+        assert_eq!(answered(DEBIT, "1n", None).await, Some(Code::Aborted));
     }
 }

@@ -33,6 +33,7 @@ mod script;
 mod wire;
 mod world;
 
+use std::io::Write;
 use std::time::{Duration, Instant};
 
 use run::{Report, run};
@@ -54,6 +55,11 @@ fn number(name: &str) -> Option<u64> {
 /// For how long primaries of a cluster die one after another, in minutes.
 fn minutes() -> Option<u64> {
     number("TOLLGATE_FAULTS_MINUTES")
+}
+
+/// Says what a long form has come to, also where it passes: what a test prints is kept from view then.
+fn tell(what: std::fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr(), "{what}");
 }
 
 /// Runs a script; if it fails, says so, and makes it shorter if that is wanted.
@@ -101,6 +107,7 @@ async fn everything_breaks(store: Store) {
     if let Some(minutes) = minutes() {
         assert!(store.is_cluster(), "TOLLGATE_FAULTS_MINUTES is for a cluster: say which tests are to run");
         let report = run_and_shrink(store, &Script::primaries_die(seed, minutes)).await;
+        tell(format_args!("seed {seed}: {report}"));
         assert!(report.findings.is_empty(), "seed {seed}: {report}");
         assert!(report.elsewhere.is_empty(), "seed {seed}: callers of partitions that lost no primary were told of it");
         return;
@@ -125,7 +132,7 @@ async fn everything_breaks(store: Store) {
             failed.push(seed);
         }
         total.add(report);
-        println!("up to seed {seed}, all together:\n{total}");
+        tell(format_args!("up to seed {seed}, all together:\n{total}"));
     }
     assert!(failed.is_empty(), "these seeds failed: {failed:?}");
 }

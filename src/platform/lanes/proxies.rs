@@ -80,7 +80,7 @@ impl TrustedProxies {
             Client::Address(client) => SocketAddr::new(client, 0),
             Client::Unknown => peer.address,
         };
-        Some(Peer { source: peer.source, address, certificate: None, is_proxied: true, is_local: false })
+        Some(Peer { source: peer.source, calls: Arc::clone(&peer.calls), address, certificate: None, is_proxied: true, is_local: false })
     }
 
     /// Puts into a request of HTTP what is believed: its [`Peer`], and its [`Scheme`] where a proxy says it.

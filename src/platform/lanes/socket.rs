@@ -14,6 +14,7 @@ use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use super::source::Source;
+use super::turn::{Turn, TurnCalls};
 use crate::tls::{Certificate, TlsStream};
 
 /// How long a peer may take to say the preface of HTTP/2 and to begin its settings.
@@ -46,6 +47,8 @@ pub enum Stream {
 pub struct Peer {
     /// The connection, as a source of work.
     pub source: Source,
+    /// The calls that were read of it in its last turn.
+    pub calls: Arc<TurnCalls>,
     /// Where it comes from.
     pub address: SocketAddr,
     /// The certificate that the peer has shown, and that an authority of clients has signed.
@@ -60,6 +63,7 @@ pub struct Peer {
 pub struct Socket {
     bytes: Bytes,
     peer: Peer,
+    turn: Turn,
     /// Until the preface is there.
     preface: Option<Preface>,
     /// When it is cut off, whatever is under way.
@@ -93,8 +97,9 @@ impl Socket {
                 (Bytes::Tls(stream), certificate.map(Arc::new))
             }
         };
-        let peer = Peer { source: Source::new(), address, certificate, is_proxied: false, is_local };
-        Ok(Self { bytes, peer, preface: Some(preface), cut: None, linger: None, _place: place })
+        let turn = Turn::default();
+        let peer = Peer { source: Source::new(), calls: turn.calls(), address, certificate, is_proxied: false, is_local };
+        Ok(Self { bytes, peer, turn, preface: Some(preface), cut: None, linger: None, _place: place })
     }
 
     /// The same, cut off after so long.
@@ -118,13 +123,20 @@ impl AsyncRead for Socket {
         if this.cut.as_mut().is_some_and(|cut| cut.as_mut().poll(context).is_ready()) {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
+        ready!(this.turn.poll_may_read(context));
         let before = buffer.filled().len();
         let read = match &mut this.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
             Bytes::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
         };
+        let count = buffer.filled().len() - before;
+        if read.is_ready() {
+            this.turn.read(count)
+        } else {
+            this.turn.end()
+        }
         if let Some(preface) = &mut this.preface {
-            preface.seen += buffer.filled().len() - before;
+            preface.seen += count;
             if preface.seen >= PREFACE_BYTES {
                 this.preface = None;
             } else if preface.limit.as_mut().poll(context).is_ready() {
@@ -186,5 +198,48 @@ impl AsyncWrite for Socket {
             }
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::io::AsyncWriteExt;
+    use tokio::net::TcpListener;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_peer_that_floods_is_read_in_turns_and_to_its_end() {
+        const FLOOD: usize = 1 << 20;
+        const READ: usize = 8192;
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, address) = listener.accept().await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let stream = Stream::Plain(accepted.into_std().unwrap());
+        let mut socket = Socket::new(AcceptedSocket { stream, address, is_local: true, place }).unwrap();
+        let flood = tokio::spawn(async move { peer.write_all(&vec![0; FLOOD]).await.map(|()| peer) });
+        let (mut polls, mut all) = (Vec::new(), 0);
+        poll_fn(|context| {
+            let mut read = 0;
+            // As a server does, which reads again before it looks at each request.
+            for _ in 0..1000 {
+                let mut bytes = [0; READ];
+                let mut buffer = ReadBuf::new(&mut bytes);
+                if let Poll::Ready(result) = Pin::new(&mut socket).poll_read(context, &mut buffer) {
+                    result.unwrap();
+                    read += buffer.filled().len();
+                }
+            }
+            polls.push(read);
+            all += read;
+            if all < FLOOD { Poll::Pending } else { Poll::Ready(()) }
+        })
+        .await;
+        assert!(polls.len() > 10 && polls.iter().all(|read| *read < 5 * READ), "{polls:?}");
+        flood.await.unwrap().unwrap();
     }
 }

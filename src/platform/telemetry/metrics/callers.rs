@@ -13,7 +13,7 @@ struct LimitLabels {
 }
 
 /// What a process has no more of: calls at once, open streams, open watches; or time, where so much waits that a deadline would be missed.
-pub const OVERLOADS: [&str; 4] = ["requests", "streams", "watches", "wait"];
+pub const OVERLOADS: [&str; 5] = ["requests", "streams", "watches", "wait", "thread"];
 
 #[derive(Default)]
 pub struct CallerMetrics {
