@@ -52,7 +52,7 @@ impl RpcLayer {
         Self { refusal: Some(Arc::new(status)), ..self }
     }
 
-    /// The refusal of a call, if it is not let in. Streams always are, and what is none of this service: health checks, for one.
+    /// The refusal of a call that is not let in. Streams, and RPCs of other services such as health checks, always are.
     fn refusal(&self, call: &Call, request: &Request<Body>) -> Option<Response<Body>> {
         let refusal = self.refusal.as_deref().filter(|_| call.method.shape() == Shape::Call)?;
         let peer = request.extensions().get::<Peer>()?;
@@ -67,8 +67,8 @@ impl RpcLayer {
 /// How much of the body of a refused call is read.
 const UNREAD_BYTES: usize = 64 * 1024;
 
-/// A refusal, once the request is there: a stream whose body was not read is reset, and what still comes on it is taken for an error of
-/// the peer, whose connection is closed for too many of these.
+/// Refuses a call after reading its body: h2 would reset the stream of an unread one, count what still arrives on it as the peer's error, and close
+/// the connection after too many of these.
 async fn refused<E>(mut body: Body, refusal: Response<Body>) -> Result<Response<Body>, E> {
     let mut left = UNREAD_BYTES;
     while let Some(Ok(frame)) = body.frame().await {

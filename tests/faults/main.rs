@@ -57,7 +57,7 @@ fn minutes() -> Option<u64> {
     number("TOLLGATE_FAULTS_MINUTES")
 }
 
-/// Says what a long form has come to, also where it passes: what a test prints is kept from view then.
+/// Prints the summary of a long run straight to stderr: the test harness hides the output of tests that pass.
 fn tell(what: std::fmt::Arguments<'_>) {
     let _ = writeln!(std::io::stderr(), "{what}");
 }

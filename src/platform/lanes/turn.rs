@@ -1,10 +1,10 @@
 //! A connection's turn: how much of it is read before all others that are ready have theirs, and which of the calls that were read in it are
 //! let in.
 //!
-//! A call waits for its thread several times: to be begun, to be sent to the store, to be answered. Where that alone takes longer than its
-//! caller waits, all that is begun is begun in vain, and a service that is asked for a little more than it can do does nothing in time. So a call
-//! that has waited long to be begun, by what its caller gives it, is refused at once, which costs a fraction of what it takes to decide it. The
-//! first call of a turn is let in for longer: who sends little does not pay for those who send much.
+//! A call waits for its thread several times: before it starts, before it goes to the store, and before its answer is sent. If these waits alone exceed
+//! its deadline, the work is wasted, and a service that is slightly overloaded answers nothing in time. So a call that has already waited for a
+//! large part of its timeout is refused at once, which costs a fraction of deciding it. The first call of a turn may have waited longer, so that
+//! clients that send little do not pay for those that send much.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
@@ -17,11 +17,11 @@ use tokio::task::JoinHandle;
 /// How much is read in a turn: hundreds of calls.
 const MOST_BYTES: usize = 32 * 1024;
 
-/// How many times as long as it has waited to be begun a caller must wait to have its call let in, and if it is the first of its turn.
+/// A call is let in if its timeout is at least this many times as long as it has waited to start; the second is for the first call of a turn.
 const TIMES_AS_LONG: u32 = 8;
 const TIMES_OF_FIRST: u32 = 3;
 
-/// What has waited for less is let in without a look at how long its caller waits.
+/// A call that has waited for less is let in whatever its timeout.
 const SHORT: Duration = Duration::from_millis(1);
 
 /// Times are kept in microseconds since then.
@@ -31,7 +31,7 @@ static EPOCH: LazyLock<Instant> = LazyLock::new(Instant::now);
 #[derive(Debug, Default)]
 pub struct Turn {
     read_bytes: usize,
-    /// While all that was ready when it ended has its turn.
+    /// Done once every task that was ready when this turn ended has run.
     others: Option<JoinHandle<()>>,
     calls: Arc<TurnCalls>,
 }
@@ -80,7 +80,7 @@ impl TurnCalls {
         self.count.store(0, Ordering::Relaxed);
     }
 
-    /// Whether a call is let in that is begun now, and whose caller waits for so long.
+    /// Whether a call that starts now is let in, given its timeout.
     pub fn lets_in(&self, now: Instant, patience: impl FnOnce() -> Option<Duration>) -> bool {
         let number = self.count.fetch_add(1, Ordering::Relaxed);
         let waited = Duration::from_micros(micros(now).saturating_sub(self.begun_at.load(Ordering::Relaxed)));
