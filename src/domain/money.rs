@@ -331,9 +331,13 @@ pub fn format_units(units: Units, decimals: u8, minor_digits: u8) -> String {
 
 /// Passes that text on without allocating a string.
 pub fn with_formatted<T>(units: Units, decimals: u8, minor_digits: u8, take: impl FnOnce(&str) -> T) -> T {
+    let zero = ZEROS.get(usize::from(decimals.min(minor_digits))).filter(|_| units == Units::ZERO);
+    if let Some(zero) = zero {
+        return take(zero);
+    }
     let (mut digits, mut scale) = (units.0.unsigned_abs(), decimals);
-    let minor_unit = 10_u64.checked_pow(u32::from(decimals.saturating_sub(minor_digits)));
-    if let Some(minor_unit) = minor_unit.filter(|minor_unit| digits.is_multiple_of(*minor_unit)) {
+    let minor_unit = POWERS_OF_TEN.get(usize::from(decimals.saturating_sub(minor_digits)));
+    if let Some(minor_unit) = minor_unit.filter(|minor_unit| digits.is_multiple_of(**minor_unit)) {
         // At once: most amounts are whole minor units.
         (digits, scale) = (digits / minor_unit, decimals.min(minor_digits));
     }
@@ -374,6 +378,12 @@ pub fn with_formatted<T>(units: Units, decimals: u8, minor_digits: u8, take: imp
 
 /// The bytes of the longest amount: a sign, 19 digits, a point, a zero before it.
 const LONGEST_AMOUNT: usize = 32;
+
+/// Nothing, by how many digits stand behind the point: half of the amounts of an answer.
+const ZEROS: [&str; 5] = ["0", "0.0", "0.00", "0.000", "0.0000"];
+
+/// As many as there are places of difference between an amount and its minor unit.
+const POWERS_OF_TEN: [u64; MAX_DECIMALS as usize + 1] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000];
 
 /// The currency's minor unit (a cent, a yen, a fils), in units.
 #[must_use]
@@ -437,6 +447,9 @@ mod tests {
         assert_eq!(format_units(Units(1_000_000), 6, 2), "1.00");
         assert_eq!(format_units(Units(-86_700), 4, 2), "-8.67");
         assert_eq!(format_units(Units(0), 4, 0), "0");
+        assert_eq!(format_units(Units(0), 0, 2), "0");
+        assert_eq!(format_units(Units(0), 6, 2), "0.00");
+        assert_eq!(format_units(Units(0), 9, 7), "0.0000000");
         assert_eq!(format_units(Units(-5), 6, 2), "-0.000005");
         assert_eq!(format_units(Units(1_000), 2, 2), "10.00");
         assert_eq!(format_units(Units(7), 2, 3), "0.07");

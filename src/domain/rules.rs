@@ -285,15 +285,16 @@ impl<'a> Transition<'a> {
 
     /// Records an entry of the command in a bill.
     fn record_in(&mut self, bill: u32, reservation: Option<Units>, data: EntryData) {
-        let entry = self.apply(self.step_time.now, bill, reservation, data);
-        let action = &self.command.action;
-        self.entries.push(Entry {
-            request_id: self.command.request_id.clone(),
-            fingerprint: *self.fingerprint,
-            metadata: Metadata { invoices: action.invoices().to_vec(), ..self.command.metadata.clone() },
-            refers_to: action.refers_to().cloned().unwrap_or_default(),
-            ..entry
-        });
+        let mut entry = self.apply(self.step_time.now, bill, reservation, data);
+        let Command { request_id, action, metadata, .. } = self.command;
+        entry.request_id.clone_from(request_id);
+        entry.fingerprint = *self.fingerprint;
+        entry.metadata.clone_from(metadata);
+        entry.metadata.invoices = action.invoices().to_vec();
+        if let Some(original) = action.refers_to() {
+            entry.refers_to.clone_from(original);
+        }
+        self.entries.push(entry);
     }
 
     /// Applies an entry to the account; returns the entry, as one that no command caused.

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "../support/burst.rs"]
+mod burst;
 #[path = "../support/own_time.rs"]
 mod own_time;
 #[path = "../support/paper.rs"]
@@ -26,6 +28,7 @@ mod fast_debit;
 mod forms;
 mod grpc_service;
 mod grpc_store_failures;
+mod held_up;
 mod house;
 mod neighbours;
 mod overload;

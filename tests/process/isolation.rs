@@ -2,6 +2,7 @@
 
 mod bounds;
 mod expiries;
+mod flood;
 mod lanes;
 mod load;
 mod logs;

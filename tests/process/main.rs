@@ -5,6 +5,8 @@
 
 #[path = "../support/authority.rs"]
 mod authority;
+#[path = "../support/burst.rs"]
+mod burst;
 #[path = "../support/cluster.rs"]
 mod cluster;
 #[path = "../support/command.rs"]
