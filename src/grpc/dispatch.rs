@@ -1,4 +1,4 @@
-//! Which service a call goes to: a debit and a stream of charges at once, by their paths; other charging by the beginning of its path; all
+//! Which service a call goes to: a debit, a batch and a stream of charges at once, by their paths; other charging by the beginning of its path; all
 //! others through a router, off the lane if they are long.
 //!
 //! A router clones the service that it finds into a box, and boxes what comes back, once more for each layer around it. That is nothing
@@ -17,16 +17,15 @@ use tonic::service::Routes;
 use tower::Service;
 
 use super::charging::Charging;
-use super::fast_debit;
 use super::offloaded::{self, is_long};
-use super::stream;
 use super::v1::charging_service_server::ChargingServiceServer;
+use super::{batch_charge, fast_debit, stream};
 use crate::lanes::offload::Offload;
 
 /// All services.
 #[derive(Clone)]
 pub struct Services {
-    /// The most frequent calls: debits, and streams of charges.
+    /// The most frequent calls: debits, batches, and streams of charges.
     pub debits: Arc<Charging>,
     /// What others are for.
     pub charging: ChargingServiceServer<Charging>,
@@ -52,6 +51,9 @@ impl Service<Request<Body>> for Services {
         }
         if request.uri().path() == stream::PATH {
             return Either::Left(stream::call(self.debits.use_cases.clone(), self.debits.max_message_bytes, request).boxed());
+        }
+        if request.uri().path() == batch_charge::PATH {
+            return Either::Left(batch_charge::call(Arc::clone(&self.debits), self.charging.clone(), request).boxed());
         }
         if is_of::<ChargingServiceServer<Charging>>(request.uri().path()) {
             return Either::Left(self.charging.call(request));

@@ -5,12 +5,11 @@
 //! is to say of that is said there. `tests/it/fast_debit.rs` compares the two.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{BufMut, Bytes};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, Request, Response};
 use http_body::Frame;
@@ -22,6 +21,7 @@ use tower::Service;
 
 use super::call::read;
 use super::charging::Charging;
+use super::read_body::{PREFIX_BYTES, ReadBody};
 use super::v1::DebitRequest;
 use super::v1::charging_service_server::ChargingServiceServer;
 use super::wire::charging::debit;
@@ -32,9 +32,6 @@ use crate::service::commands::Decided;
 /// The path of a Debit.
 pub const PATH: &str = "/tollgate.v1.ChargingService/Debit";
 
-/// What stands before a message: whether it is compressed, and its length in four bytes.
-const PREFIX_BYTES: usize = 5;
-
 /// Handles a Debit.
 pub async fn call(
     charging: Arc<Charging>,
@@ -42,9 +39,9 @@ pub async fn call(
     request: Request<Body>,
 ) -> Result<Response<Body>, Infallible> {
     let (parts, rest) = request.into_parts();
-    let mut body = ReadBody { rest, first: None, next: None, is_over: false };
-    let whole = if parts.headers.contains_key("grpc-encoding") { None } else { body.whole_message(charging.max_message_bytes).await };
-    let Some(request) = whole else {
+    let mut body = ReadBody::of(rest);
+    let whole = body.whole_message(&parts.headers, charging.max_message_bytes).await;
+    let Some(request) = whole.and_then(|message| DebitRequest::decode(message).ok()) else {
         return general.call(Request::from_parts(parts, Body::new(body))).await;
     };
     let context = context::of_parts(&parts.headers, &parts.extensions);
@@ -92,57 +89,5 @@ impl http_body::Body for Answer {
 
     fn is_end_stream(&self) -> bool {
         self.is_over
-    }
-}
-
-/// The body of a request, and what was read of it to look whether it is one whole message.
-struct ReadBody {
-    rest: Body,
-    first: Option<Frame<Bytes>>,
-    next: Option<Result<Frame<Bytes>, Status>>,
-    is_over: bool,
-}
-
-impl ReadBody {
-    /// Reads on while it can be one whole message in one frame, up to a size; returns it, if it is, and can be decoded.
-    async fn whole_message(&mut self, most: usize) -> Option<DebitRequest> {
-        loop {
-            let frame = poll_fn(|context| http_body::Body::poll_frame(Pin::new(&mut self.rest), context)).await;
-            match frame {
-                None => break,
-                // With tonic, the end comes in a frame of its own.
-                Some(Ok(frame)) if frame.data_ref().is_some_and(Bytes::is_empty) => {}
-                Some(Ok(frame)) if self.first.is_none() && frame.is_data() => self.first = Some(frame),
-                other => {
-                    self.next = other;
-                    return None;
-                }
-            }
-        }
-        self.is_over = true;
-        let mut frame = self.first.as_ref()?.data_ref()?.clone();
-        let (is_compressed, length) = (frame.try_get_u8().ok()?, frame.try_get_u32().ok()?);
-        let is_whole = is_compressed == 0 && usize::try_from(length).ok()? == frame.len() && frame.len() <= most;
-        if is_whole { DebitRequest::decode(frame).ok() } else { None }
-    }
-}
-
-impl http_body::Body for ReadBody {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(first)));
-        }
-        if let Some(next) = self.next.take() {
-            return Poll::Ready(Some(next));
-        }
-        if self.is_over {
-            return Poll::Ready(None);
-        }
-        let frame = ready!(Pin::new(&mut self.rest).poll_frame(context));
-        self.is_over = frame.is_none();
-        Poll::Ready(frame)
     }
 }

@@ -36,7 +36,8 @@ use crate::lanes::watchdog::watched;
 #[derive(Clone, Debug, Default)]
 pub struct RpcLayer {
     proxies: TrustedProxies,
-    refusal: Option<Arc<Status>>,
+    /// The answer to a call that is refused, ready to be sent: where many are refused, what that costs is what is left for others.
+    refusal: Option<Arc<HeaderMap>>,
 }
 
 impl RpcLayer {
@@ -49,7 +50,8 @@ impl RpcLayer {
     /// Refuses calls with that status while the thread is behind, as far as it must.
     #[must_use]
     pub fn refusing_with(self, status: Status) -> Self {
-        Self { refusal: Some(Arc::new(status)), ..self }
+        let refusal = status.into_http::<Body>().into_parts().0.headers;
+        Self { refusal: Some(Arc::new(refusal)), ..self }
     }
 
     /// The refusal of a call that is not let in. Streams, and RPCs of other services such as health checks, always are.
@@ -60,14 +62,16 @@ impl RpcLayer {
             return None;
         }
         metrics().callers.count_overload("thread");
-        Some(refusal.clone().into_http())
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = refusal.clone();
+        Some(response)
     }
 }
 
 /// How much of the body of a refused call is read.
 const UNREAD_BYTES: usize = 64 * 1024;
 
-/// Refuses a call after reading its body: h2 would reset the stream of an unread one, count what still arrives on it as the peer's error, and close
+/// Refuses a call after having its body, undecoded: h2 would reset the stream of an unread one, count what still arrives on it as the peer's error, and close
 /// the connection after too many of these.
 async fn refused<E>(mut body: Body, refusal: Response<Body>) -> Result<Response<Body>, E> {
     let mut left = UNREAD_BYTES;

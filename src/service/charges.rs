@@ -168,21 +168,26 @@ impl UseCases {
         Ok(answers.buffered(MAX_BATCHES).map(|answer| answer.map(|(outcomes, _commands)| outcomes)))
     }
 
+    /// Refuses a batch of so many commands that would be too late.
+    pub fn ensure_time_for_batch(&self, context: &RequestContext, commands: usize) -> Result<(), Error> {
+        let source = Source::current().streaming();
+        context.ensure_time_for(|| source.scope(|| self.ledger.expected_wait_of(commands)))
+    }
+
     /// Charges one batch, as a stream that has no other.
     pub async fn charge_batch<B, T>(&self, context: &RequestContext, batch: B, write: Write<T>) -> Result<Vec<T>, Error>
     where
         B: ExactSizeIterator<Item = Result<Command, Error>> + Send + Sync + 'static,
         T: Send,
     {
-        let source = Source::current().streaming();
-        context.ensure_time_for(|| source.scope(|| self.ledger.expected_wait_of(batch.len())))?;
+        self.ensure_time_for_batch(context, batch.len())?;
         let only = stream::iter([Ok::<_, Error>(batch)]);
         let permit = self.admission.batch()?;
         // From here on some of it may be done.
         context.reached(Stage::Sent);
         let answers = std::pin::pin!(self.charge_within(permit, context.clone(), Box::pin(only), write)?);
         // It is a stream of one batch to others, too.
-        match source.scoped(answers.into_future()).await.0 {
+        match Source::current().streaming().scoped(answers.into_future()).await.0 {
             Some(answer) => answer.map_err(|(Interrupted::Unreadable(error) | Interrupted::Error(error))| error),
             None => Err(Error::stopping()),
         }

@@ -1,5 +1,6 @@
 //! The RPCs of this service, by number and by name: what metrics and spans are labelled with.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use prost::Message;
@@ -40,6 +41,9 @@ static METHODS: LazyLock<Vec<(String, Shape)>> = LazyLock::new(|| {
     methods
 });
 
+/// Where each stands among all, by its name.
+static PLACES: LazyLock<HashMap<&str, usize>> = LazyLock::new(|| METHODS.iter().map(|(name, _)| name.as_str()).zip(0..).collect());
+
 /// An RPC of this service, or any other that somebody tried to call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Method(usize);
@@ -55,7 +59,7 @@ impl Method {
     #[must_use]
     pub fn of_path(path: &str) -> Self {
         let full_name = path.strip_prefix('/').unwrap_or(path);
-        Self(METHODS.iter().position(|(method, _)| method == full_name).unwrap_or(METHODS.len() - 1))
+        Self(PLACES.get(full_name).copied().unwrap_or(METHODS.len() - 1))
     }
 
     /// Its place among all.
