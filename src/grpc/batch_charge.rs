@@ -55,7 +55,6 @@ fn commands(mut message: impl Buf) -> Option<usize> {
 mod tests {
     use prost::Message;
 
-    use super::*;
     use crate::grpc::v1::charge_command::Command;
     use crate::grpc::v1::{BatchChargeRequest, ChargeCommand, DebitRequest};
 

@@ -23,6 +23,9 @@ pub const PREFACE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a peer is listened to after its connection was closed on this side.
 pub const LINGER: Duration = Duration::from_millis(500);
 
+/// How much of it is read then: as much as calls may have under way whose callers have not heard yet that it is closed.
+const LINGER_BYTES: usize = 256 * 1024;
+
 /// How many bytes these are: the preface, and the header of a frame.
 const PREFACE_BYTES: usize = 24 + 9;
 
@@ -68,8 +71,8 @@ pub struct Socket {
     preface: Option<Preface>,
     /// When it is cut off, whatever is under way.
     cut: Option<Pin<Box<Sleep>>>,
-    /// Once it is closed on this side: until when the peer is listened to.
-    linger: Option<Pin<Box<Sleep>>>,
+    /// Once it is closed on this side: until when the peer is listened to, and how much of it.
+    linger: Option<(Pin<Box<Sleep>>, usize)>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -185,17 +188,20 @@ impl AsyncWrite for Socket {
             })?;
         }
         // Closed over what the peer has sent meanwhile, the connection would be reset, and the peer lose the last answers that it has not read.
-        let linger = this.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        while linger.as_mut().poll(context).is_pending() {
-            let mut unread = [0; 1024];
+        // Who goes on sending as if nothing had been said does lose them: else the thread would read for those that flood it.
+        let (until, left) = this.linger.get_or_insert_with(|| (Box::pin(sleep(LINGER)), LINGER_BYTES));
+        while *left > 0 && until.as_mut().poll(context).is_pending() {
+            let mut unread = [0; 8 * 1024];
             let mut buffer = ReadBuf::new(&mut unread);
             let read = ready!(match &mut this.bytes {
                 Bytes::Plain(stream) => Pin::new(stream).poll_read(context, &mut buffer),
                 Bytes::Tls(stream) => Pin::new(stream).poll_read(context, &mut buffer),
             });
-            if read.is_err() || buffer.filled().is_empty() {
+            let count = buffer.filled().len();
+            if read.is_err() || count == 0 {
                 break;
             }
+            *left = left.saturating_sub(count);
         }
         Poll::Ready(Ok(()))
     }
@@ -211,16 +217,21 @@ mod tests {
 
     use super::*;
 
+    /// A connection, and its peer.
+    async fn accepted() -> (Socket, TcpStream) {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, address) = listener.accept().await.unwrap();
+        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+        let stream = Stream::Plain(accepted.into_std().unwrap());
+        (Socket::new(AcceptedSocket { stream, address, is_local: true, place }).unwrap(), peer)
+    }
+
     #[tokio::test]
     async fn a_peer_that_floods_is_read_in_turns_and_to_its_end() {
         const FLOOD: usize = 1 << 20;
         const READ: usize = 8192;
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (accepted, address) = listener.accept().await.unwrap();
-        let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
-        let stream = Stream::Plain(accepted.into_std().unwrap());
-        let mut socket = Socket::new(AcceptedSocket { stream, address, is_local: true, place }).unwrap();
+        let (mut socket, mut peer) = accepted().await;
         let flood = tokio::spawn(async move { peer.write_all(&vec![0; FLOOD]).await.map(|()| peer) });
         let (mut polls, mut all) = (Vec::new(), 0);
         poll_fn(|context| {
@@ -241,5 +252,16 @@ mod tests {
         .await;
         assert!(polls.len() > 10 && polls.iter().all(|read| *read < 5 * READ), "{polls:?}");
         flood.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_goes_on_sending_after_the_connection_was_closed_is_not_listened_to_for_long() {
+        // More than sockets hold, and less than could be read within the time.
+        const FLOOD: usize = 64 << 20;
+        let (mut socket, mut peer) = accepted().await;
+        let flood = tokio::spawn(async move { peer.write_all(&vec![0; FLOOD]).await });
+        socket.shutdown().await.unwrap();
+        drop(socket);
+        assert!(flood.await.unwrap().is_err(), "all of it was read");
     }
 }
