@@ -1,5 +1,5 @@
-//! A BatchCharge that would be too late is refused before it is decoded, which is a part of charging it that shows: of three times as many
-//! as can be charged, two are refused.
+//! A BatchCharge that would be too late is refused before it is decoded: where three times as many come as can be charged, decoding the two
+//! thirds that are refused would take a tenth of the thread.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -21,7 +21,8 @@ pub const PATH: &str = "/tollgate.v1.ChargingService/BatchCharge";
 /// The number of the field that holds the commands.
 const COMMANDS: u32 = 1;
 
-/// Handles a BatchCharge. One whose commands cannot be counted here goes to its method, which looks whether there is time once it has them.
+/// Handles a BatchCharge. One that is compressed, or comes in several frames, goes to its method, which looks whether there is time once it
+/// has the commands.
 pub async fn call(
     charging: Arc<Charging>,
     mut general: ChargingServiceServer<Charging>,
@@ -34,7 +35,8 @@ pub async fn call(
     if let Some(count) = message.and_then(commands)
         && let Err(error) = charging.use_cases.ensure_time_for_batch(&context, count)
     {
-        return Ok(status::of(error).into_http());
+        let refused = charging.use_cases.handle(&context, async { Err(error) }).await;
+        return Ok(refused.unwrap_or_else(|error| status::of(error).into_http()));
     }
     parts.extensions.insert(context);
     general.call(Request::from_parts(parts, Body::new(body))).await

@@ -28,7 +28,7 @@ impl ReadBody {
 
     /// Reads on while it can be one whole message in one frame, uncompressed and up to a size; returns its bytes, if it is.
     pub(super) async fn whole_message(&mut self, headers: &HeaderMap, most: usize) -> Option<Bytes> {
-        if headers.contains_key("grpc-encoding") {
+        if headers.get("grpc-encoding").is_some_and(|encoding| encoding != "identity") {
             return None;
         }
         loop {

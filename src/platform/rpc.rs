@@ -71,7 +71,7 @@ impl RpcLayer {
 /// How much of the body of a refused call is read.
 const UNREAD_BYTES: usize = 64 * 1024;
 
-/// Refuses a call after having its body, undecoded: h2 would reset the stream of an unread one, count what still arrives on it as the peer's error, and close
+/// Refuses a call after reading its body, undecoded: h2 would reset the stream of an unread one, count what still arrives on it as the peer's error, and close
 /// the connection after too many of these.
 async fn refused<E>(mut body: Body, refusal: Response<Body>) -> Result<Response<Body>, E> {
     let mut left = UNREAD_BYTES;

@@ -24,13 +24,13 @@ use tonic::body::Body;
 use tonic_types::StatusExt;
 use tower::ServiceExt;
 
-const MOST: usize = 2_000;
+pub const MOST: usize = 2_000;
 
 /// What came back: status and headers of HTTP, the bytes of the answer, its trailers; and the details of an error, in one order.
-type Answered = (u16, HeaderMap, Bytes, Option<HeaderMap>, String);
+pub type Answered = (u16, HeaderMap, Bytes, Option<HeaderMap>, String);
 
 /// A call of a service, in frames, with headers.
-async fn call(path: &str, frames: &[Bytes], headers: &[(&'static str, &str)], limits: Limits) -> Answered {
+pub async fn call(path: &str, frames: &[Bytes], headers: &[(&'static str, &str)], limits: Limits) -> Answered {
     let clock = Clock::manual(UnixMillis::new(1_800_000_000_000), TimeZone::UTC);
     let watchers = Watchers::default();
     let engine = Arc::new(ModelEngine::new(clock.clone(), 86_400_000, watchers.clone()));
@@ -50,7 +50,7 @@ async fn call(path: &str, frames: &[Bytes], headers: &[(&'static str, &str)], li
     send(service, path, frames, headers).await
 }
 
-async fn send<S>(service: S, path: &str, frames: &[Bytes], headers: &[(&'static str, &str)]) -> Answered
+pub async fn send<S>(service: S, path: &str, frames: &[Bytes], headers: &[(&'static str, &str)]) -> Answered
 where
     S: tower::Service<Request<Body>, Response = http::Response<Body>, Error = std::convert::Infallible>,
 {
@@ -66,7 +66,8 @@ where
     let status = Status::from_header_map(&parts.headers);
     let details = status.map_or_else(String::new, |status| {
         let info = status.get_details_error_info().map(|info| (info.reason, BTreeMap::from_iter(info.metadata)));
-        format!("{info:?} {:?} {:?}", status.get_details_bad_request(), status.get_details_resource_info())
+        let (fields, resource) = (status.get_details_bad_request(), status.get_details_resource_info());
+        format!("{info:?} {fields:?} {resource:?} {:?}", status.get_details_retry_info())
     });
     parts.headers.remove("grpc-status-details-bin");
     (parts.status.as_u16(), parts.headers, collected.to_bytes(), trailers, details)
@@ -76,15 +77,15 @@ fn money(amount: &str) -> Option<v1::Money> {
     Some(v1::Money { amount: amount.into(), currency_code: String::new() })
 }
 
-fn debit(amount: &str) -> v1::DebitRequest {
+pub fn debit(amount: &str) -> v1::DebitRequest {
     v1::DebitRequest { account_id: "acme".into(), request_id: "r1".into(), amount: money(amount), ..Default::default() }
 }
 
-fn framed(message: &impl Message) -> Bytes {
+pub fn framed(message: &impl Message) -> Bytes {
     prefixed(0, u32::try_from(message.encoded_len()).unwrap(), &message.encode_to_vec())
 }
 
-fn prefixed(flag: u8, length: u32, message: &[u8]) -> Bytes {
+pub fn prefixed(flag: u8, length: u32, message: &[u8]) -> Bytes {
     let mut frame = Vec::new();
     frame.put_u8(flag);
     frame.put_u32(length);
@@ -93,7 +94,7 @@ fn prefixed(flag: u8, length: u32, message: &[u8]) -> Bytes {
 }
 
 /// The same in two frames, which the fast path leaves to the general one.
-fn in_parts(frame: &Bytes) -> Vec<Bytes> {
+pub fn in_parts(frame: &Bytes) -> Vec<Bytes> {
     let middle = frame.len() / 2;
     vec![frame.slice(..middle), frame.slice(middle..)]
 }

@@ -19,6 +19,7 @@ mod support;
 #[path = "../support/table.rs"]
 mod table;
 
+mod batch_charge;
 mod batches;
 mod bench_books;
 mod billing_months;

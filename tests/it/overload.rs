@@ -29,7 +29,7 @@ const DEADLINE: Duration = Duration::from_millis(250);
 
 /// When a caller is told that there is no answer, and how often an expected wait must fit into that: as in `src/service/in_time.rs`.
 const PATIENCE: Duration = Duration::from_millis(225);
-const TIMES_AS_LONG: u32 = 2;
+const TIMES_AS_LONG: u32 = 3;
 
 const MEASURED: Duration = Duration::from_secs(2);
 const WARM_UP: Duration = Duration::from_millis(500);

@@ -60,7 +60,7 @@ pub fn with_formatted<T>(units: Units, decimals: u8, minor_digits: u8, take: imp
 /// The bytes of the longest amount: a sign, 19 digits, a point, a zero before it.
 const LONGEST_AMOUNT: usize = 32;
 
-/// Nothing, by how many digits stand behind the point: half of the amounts of an answer.
+/// Zero, with so many digits behind the point: half of the amounts of an answer.
 const ZEROS: [&str; 5] = ["0", "0.0", "0.00", "0.000", "0.0000"];
 
 /// As many as there are places of difference between an amount and its minor unit.

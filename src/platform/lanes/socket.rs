@@ -23,8 +23,12 @@ pub const PREFACE_LIMIT: Duration = Duration::from_secs(10);
 /// How long a peer is listened to after its connection was closed on this side.
 pub const LINGER: Duration = Duration::from_millis(500);
 
-/// How much of it is read then: as much as calls may have under way whose callers have not heard yet that it is closed.
-const LINGER_BYTES: usize = 256 * 1024;
+/// How much of it is read then, if it speaks HTTP/2: as much as a peer may have under way before it hears that the connection is closed,
+/// which is the window of a connection, and the headers of calls. HTTP/1 has no such bound: a form or a file that is too large is sent on.
+const LINGER_BYTES: usize = (1024 + 256) * 1024;
+
+/// How HTTP/2 begins.
+const HTTP2: &[u8] = b"PRI ";
 
 /// How many bytes these are: the preface, and the header of a frame.
 const PREFACE_BYTES: usize = 24 + 9;
@@ -69,6 +73,7 @@ pub struct Socket {
     turn: Turn,
     /// Until the preface is there.
     preface: Option<Preface>,
+    is_http2: bool,
     /// When it is cut off, whatever is under way.
     cut: Option<Pin<Box<Sleep>>>,
     /// Once it is closed on this side: until when the peer is listened to, and how much of it.
@@ -102,7 +107,7 @@ impl Socket {
         };
         let turn = Turn::default();
         let peer = Peer { source: Source::new(), calls: turn.calls(), address, certificate, is_proxied: false, is_local };
-        Ok(Self { bytes, peer, turn, preface: Some(preface), cut: None, linger: None, _place: place })
+        Ok(Self { bytes, peer, turn, preface: Some(preface), is_http2: false, cut: None, linger: None, _place: place })
     }
 
     /// The same, cut off after so long.
@@ -139,6 +144,7 @@ impl AsyncRead for Socket {
             this.turn.end()
         }
         if let Some(preface) = &mut this.preface {
+            this.is_http2 |= preface.seen == 0 && buffer.filled().get(before..).is_some_and(|first| first.starts_with(HTTP2));
             preface.seen += count;
             if preface.seen >= PREFACE_BYTES {
                 this.preface = None;
@@ -189,7 +195,8 @@ impl AsyncWrite for Socket {
         }
         // Closed over what the peer has sent meanwhile, the connection would be reset, and the peer lose the last answers that it has not read.
         // Who goes on sending as if nothing had been said does lose them: else the thread would read for those that flood it.
-        let (until, left) = this.linger.get_or_insert_with(|| (Box::pin(sleep(LINGER)), LINGER_BYTES));
+        let most = if this.is_http2 { LINGER_BYTES } else { usize::MAX };
+        let (until, left) = this.linger.get_or_insert_with(|| (Box::pin(sleep(LINGER)), most));
         while *left > 0 && until.as_mut().poll(context).is_pending() {
             let mut unread = [0; 8 * 1024];
             let mut buffer = ReadBuf::new(&mut unread);
@@ -211,7 +218,7 @@ impl AsyncWrite for Socket {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::io::AsyncWriteExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::Semaphore;
 
@@ -255,10 +262,13 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_peer_that_goes_on_sending_after_the_connection_was_closed_is_not_listened_to_for_long() {
+    async fn a_peer_that_goes_on_sending_after_its_http2_connection_was_closed_is_not_listened_to_for_long() {
         // More than sockets hold, and less than could be read within the time.
         const FLOOD: usize = 64 << 20;
+        const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
         let (mut socket, mut peer) = accepted().await;
+        peer.write_all(PREFACE).await.unwrap();
+        socket.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
         let flood = tokio::spawn(async move { peer.write_all(&vec![0; FLOOD]).await });
         socket.shutdown().await.unwrap();
         drop(socket);
