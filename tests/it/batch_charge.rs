@@ -37,7 +37,7 @@ async fn whatever_a_batch_asks_it_is_answered_the_same_in_one_frame_and_in_two()
         framed(&batch(["1", "many", "-1"].map(|amount| Command::Debit(debit(amount))))),
         framed(&batch([])),
         framed(&BatchChargeRequest { commands: vec![ChargeCommand { command: None }] }),
-        framed(&batch((0..100).map(|_| Command::Debit(debit("1"))))),
+        framed(&batch((0..200).map(|_| Command::Debit(debit("1"))))),
         prefixed(0, 3, &[0xff, 0xff, 0xff]),
         prefixed(0, 900, &batch([Command::Debit(debit("1"))]).encode_to_vec()),
         prefixed(1, 4, &[1, 2, 3, 4]),
