@@ -77,10 +77,10 @@ async fn a_batch_that_would_be_too_late_is_refused_before_anything_of_it_is_deco
     assert_eq!(trailers.unwrap()["grpc-status"], "0");
 
     // A command whose bytes are none.
-    let broken = prefixed(0, 3, &[0x0a, 0x01, 0xff]);
-    let (_, headers, _, _, details) = send(service.clone(), PATH, &[broken.clone()], &[("grpc-timeout", "100m")]).await;
+    let broken = [prefixed(0, 3, &[0x0a, 0x01, 0xff])];
+    let (_, headers, _, _, details) = send(service.clone(), PATH, &broken, &[("grpc-timeout", "100m")]).await;
     assert_eq!(headers["grpc-status"], "8");
     assert!(details.contains("OVERLOADED") && details.contains("retry_delay: Some"), "{details}");
-    let (_, headers, ..) = send(service, PATH, &[broken], &[]).await;
+    let (_, headers, ..) = send(service, PATH, &broken, &[]).await;
     assert_ne!(headers["grpc-status"], "8", "who waits is told what is wrong with it");
 }
