@@ -116,11 +116,12 @@ impl Service {
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
                 let event: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+                // Before anybody hears that it serves, so that the log says so, too.
+                kept.lock().unwrap().push(line);
                 if event["message"] == "serving" {
                     let address = |name: &str| event[name].as_str().unwrap().parse::<SocketAddr>().unwrap();
                     let _ = found.send((address("address"), address("metrics")));
                 }
-                kept.lock().unwrap().push(line);
             }
         });
         match serving.recv_timeout(PATIENCE) {
