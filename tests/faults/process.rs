@@ -36,12 +36,14 @@ impl Process {
         let (stderr, kept) = (child.stderr.take().unwrap(), Arc::clone(&log));
         std::thread::spawn(move || {
             for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                look(&serde_json::from_str(&line).unwrap_or_default());
-                let mut kept = kept.lock().unwrap();
-                kept.push(line);
-                if kept.len() > 2 * KEPT {
-                    kept.drain(..KEPT);
+                let event = serde_json::from_str(&line).unwrap_or_default();
+                let mut all = kept.lock().unwrap();
+                all.push(line);
+                if all.len() > 2 * KEPT {
+                    all.drain(..KEPT);
                 }
+                drop(all);
+                look(&event);
             }
         });
         Self { child, log }
