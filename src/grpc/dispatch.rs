@@ -1,5 +1,5 @@
-//! Which service a call goes to: a debit, a batch and a stream of charges at once, by their paths; other charging by the beginning of its path; all
-//! others through a router, off the lane if they are long.
+//! Which service a call goes to: a debit, a batch and a stream of charges at once, by their paths; other charging by the beginning of its
+//! path; all others through a router, off the lane if they are long.
 //!
 //! A router clones the service that it finds into a box, and boxes what comes back, once more for each layer around it. That is nothing
 //! to a listing of accounts, but a part of a single debit that shows.

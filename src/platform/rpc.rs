@@ -36,7 +36,7 @@ use crate::lanes::watchdog::watched;
 #[derive(Clone, Debug, Default)]
 pub struct RpcLayer {
     proxies: TrustedProxies,
-    /// The answer to a call that is refused, ready to be sent: where many are refused, what that costs is what is left for others.
+    /// The headers of a refusal, made once: where many are refused, what each costs is taken from the calls that are let in.
     refusal: Option<Arc<HeaderMap>>,
 }
 
@@ -71,8 +71,8 @@ impl RpcLayer {
 /// How much of the body of a refused call is read.
 const UNREAD_BYTES: usize = 64 * 1024;
 
-/// Refuses a call after reading its body, undecoded: h2 would reset the stream of an unread one, count what still arrives on it as the peer's error, and close
-/// the connection after too many of these.
+/// Refuses a call after reading its body, undecoded: h2 would reset the stream of an unread one, count what still arrives on it as the
+/// peer's error, and close the connection after too many of these.
 async fn refused<E>(mut body: Body, refusal: Response<Body>) -> Result<Response<Body>, E> {
     let mut left = UNREAD_BYTES;
     while let Some(Ok(frame)) = body.frame().await {
