@@ -92,12 +92,12 @@ impl Batcher {
         let mut dispatch = Dispatch {
             work: engine.work().fuse(),
             partitions: (0..engine.partitions()).map(|_| Partition::default()).collect(),
+            stream_share: StreamShare::new(engine.crowded_batch()),
             engine,
             inbox: Arc::clone(&inbox),
             under_way: FuturesUnordered::new(),
             returned: Vec::new(),
             has_yielded: false,
-            stream_share: StreamShare::default(),
             streamed_under_way: 0,
             streams_turn: 0,
             lonely_in_a_row: 0,

@@ -30,7 +30,7 @@ use super::model::{BatchTime, Changes, PartitionState};
 use super::watch::Watchers;
 use super::{
     Answering, BatchAnswer, Block, CopiedCallers, DuePage, Engine, Found, IdempotencyKey, Identity, JournalHold, JournalSpan, LedgerError,
-    NamePlace, Opening, PreparedCommand, ReservationPlace, Sizes, StoreSettings, Trimmer,
+    MAX_BATCH, NamePlace, Opening, PreparedCommand, ReservationPlace, Sizes, StoreSettings, Trimmer,
 };
 use copy::Copy;
 use domain::account::{Account, Profile, Reservation};
@@ -305,6 +305,11 @@ impl Engine for EmbeddedEngine {
         .boxed()
     }
 
+    /// Every step is synced.
+    fn crowded_batch(&self) -> usize {
+        MAX_BATCH
+    }
+
     fn sweep(&self, _partition: u16) -> Answering<'_, bool> {
         let (caller, pending) = oneshot::channel();
         self.ask(Job::Sweep(caller), pending)
@@ -329,7 +334,7 @@ impl Engine for EmbeddedEngine {
     }
 
     fn remembered(&self, _partition: u16, key: IdempotencyKey) -> Answering<'_, Option<IdempotencyRecord>> {
-        self.read(move |partition_state, _| Ok(partition_state.remembered(key).copied()))
+        self.read(move |partition_state, _| Ok(partition_state.remembered(key)))
     }
 
     fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 
+use super::batcher::stream_share::CROWDED_BATCH;
 use super::journal::JournalHold;
 use super::{
     Block, CopiedCallers, DuePage, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, PreparedCommand, ReservationPlace,
@@ -189,6 +190,11 @@ pub trait Engine: Send + Sync + 'static {
     /// The time by which steps are measured: what one takes decides how much goes into the next.
     fn instant(&self) -> Instant {
         Instant::now()
+    }
+    /// The most commands of streams in a step while several streams have something to do, and nobody else: the fewer, the sooner it is the
+    /// next one's turn; the more, the less a step weighs that costs much by itself.
+    fn crowded_batch(&self) -> usize {
+        CROWDED_BATCH
     }
     /// For how long a thread that waits for the answer to a lonely command had better not sleep.
     fn busy_poll(&self) -> Duration {

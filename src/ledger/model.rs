@@ -5,13 +5,17 @@
 //! goes in slices: it expires the rest, and rotates the request ids if their window is over.
 
 mod engine;
+mod kept_record;
 mod refunds;
+mod split_map;
 mod undo;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 pub use engine::ModelEngine;
+pub(crate) use kept_record::KeptRecord;
 pub use refunds::{REFUND_SLICE, REFUND_WINDOWS};
+pub(crate) use split_map::SplitMap;
 use undo::Before;
 
 #[cfg(doc)]
@@ -19,7 +23,7 @@ use super::Engine;
 use super::codec::{decode_place, encode_place};
 use super::{BatchAnswer, Block, DuePage, IdempotencyKey, NamePlace, PreparedCommand, ReservationPlace, Sizes, fold_name};
 use domain::account::{Account, Profile, Reservation};
-use domain::command::Action;
+use domain::command::{Action, Kind};
 use domain::ids::AccountId;
 use domain::outcome::Refusal;
 use domain::rules::{
@@ -38,13 +42,13 @@ pub const MAX_STEP_EXPIRIES: usize = 2_000;
 /// One partition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PartitionState {
-    pub(super) accounts: HashMap<AccountId, Account>,
-    pub(super) profiles: HashMap<AccountId, Profile>,
-    pub(super) reservations: HashMap<IdempotencyKey, Reservation>,
+    pub(super) accounts: SplitMap<AccountId, Account>,
+    pub(super) profiles: SplitMap<AccountId, Profile>,
+    pub(super) reservations: SplitMap<IdempotencyKey, Reservation>,
     pub(super) expiries: BTreeSet<(UnixMillis, IdempotencyKey)>,
     pub(super) by_account: BTreeSet<(AccountId, ReservationPlace)>,
-    pub(super) requests: HashMap<IdempotencyKey, IdempotencyRecord>,
-    pub(super) older_requests: HashMap<IdempotencyKey, IdempotencyRecord>,
+    pub(super) requests: SplitMap<IdempotencyKey, KeptRecord>,
+    pub(super) older_requests: SplitMap<IdempotencyKey, KeptRecord>,
     pub(super) refunds: BTreeMap<RefundKey, Refunded>,
     pub(super) names: BTreeSet<NamePlace>,
     pub(super) state: State,
@@ -234,14 +238,15 @@ impl PartitionState {
         let id = &prepared.command.account;
         let reservation_key = if matches!(prepared.command.action, Action::Authorize(_)) { Some(prepared.key) } else { prepared.original };
         let original = prepared.original.and_then(|key| self.remembered(key));
-        let [given_back, of_bill] = refund_keys(&prepared.command, original);
+        let request = self.remembered(prepared.key);
+        let [given_back, of_bill] = refund_keys(&prepared.command, original.as_ref());
         let refunded = |key: Option<RefundKey>| key.and_then(|key| self.refunds.get(&key)).copied();
         let loaded = LoadedState {
             account: self.accounts.get(id).copied(),
-            profile: self.profiles.get(id),
-            request: self.remembered(prepared.key),
+            profile: if prepared.command.action.kind() == Kind::Update { self.profiles.get(id) } else { None },
+            request: request.as_ref(),
             reservation: reservation_key.and_then(|key| self.reservations.get(&key)),
-            original,
+            original: original.as_ref(),
             given_back: refunded(given_back),
             of_bill: refunded(of_bill),
             refunds_dropped_until: self.state.refunds_dropped_until,
@@ -293,8 +298,8 @@ impl PartitionState {
 
     /// The idempotency record of a request id.
     #[must_use]
-    pub fn remembered(&self, key: IdempotencyKey) -> Option<&IdempotencyRecord> {
-        self.requests.get(&key).or_else(|| self.older_requests.get(&key))
+    pub fn remembered(&self, key: IdempotencyKey) -> Option<IdempotencyRecord> {
+        self.requests.get(&key).or_else(|| self.older_requests.get(&key)).map(KeptRecord::whole)
     }
 
     /// Returns the profile that it replaces.
@@ -332,7 +337,7 @@ impl PartitionState {
         changes.reservations.push(key);
         // The request that made it remembers how it ended. Marking it also makes it young again, and so does an extension: what is consumed
         // of the reservation can be charged for a while after it has expired.
-        if let Some(remembered) = self.remembered(key).copied()
+        if let Some(remembered) = self.remembered(key)
             && (is_extended || remembered.ended != ended)
         {
             self.remember(key, IdempotencyRecord { ended, ..remembered }, changes);
@@ -340,7 +345,7 @@ impl PartitionState {
     }
 
     fn remember(&mut self, key: IdempotencyKey, remembered: IdempotencyRecord, changes: &mut Changes) {
-        changes.before.push(Before::Request(key, self.requests.insert(key, remembered)));
+        changes.before.push(Before::Request(key, self.requests.insert(key, remembered.into())));
         changes.requests.push(key);
     }
 

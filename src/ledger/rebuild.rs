@@ -12,7 +12,7 @@ pub use mismatches::Inconsistency;
 use mismatches::Mismatches;
 
 use crate::IdempotencyKey;
-use crate::model::{Changes, PartitionState};
+use crate::model::{Changes, KeptRecord, PartitionState};
 use crate::snapshot::Snapshot;
 use domain::account::{Account, Profile, Reservation};
 use domain::command::Kind;
@@ -331,12 +331,13 @@ impl Rebuild {
     fn remember(&mut self, sequence: u64, entry: &Entry, usable_before: Units) {
         let key = IdempotencyKey::of(&entry.account, &entry.request_id);
         if self.command == Some(key)
-            && let Some(remembered) = self.partition_state.requests.get_mut(&key)
+            && let Some(mut remembered) = self.partition_state.requests.get(&key).map(KeptRecord::whole)
             && remembered.fingerprint == entry.fingerprint
         {
             if let EntryData::ReservationExtended { amount, report_by, expires_at } = entry.data {
                 remembered.decision.reserve = ReserveVerdict::Granted;
                 remembered.decision.reservation = Some(Grant { amount, report_by, expires_at, is_final_unit: false });
+                self.partition_state.requests.insert(key, remembered.into());
             }
             return;
         }
@@ -371,7 +372,7 @@ impl Rebuild {
         };
         self.partition_state
             .requests
-            .insert(key, IdempotencyRecord { fingerprint: entry.fingerprint, decision, ended: ReservationEnd::Not });
+            .insert(key, IdempotencyRecord { fingerprint: entry.fingerprint, decision, ended: ReservationEnd::Not }.into());
     }
 }
 

@@ -14,7 +14,7 @@ use tollgate::domain::outcome::{Answer, Refusal};
 use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
 use tollgate::ledger::batcher::QUEUE_COMMANDS;
-use tollgate::ledger::batcher::stream_share::{LEAST_SHARE, SHARED_BATCH};
+use tollgate::ledger::batcher::stream_share::{CROWDED_BATCH, LEAST_SHARE};
 use tollgate::ledger::watch::Watchers;
 use tollgate::ledger::{Answers, BatchAnswer, Ledger, LedgerError, Pending};
 
@@ -166,9 +166,9 @@ async fn streams_take_turns_and_share_smaller_batches() {
     held.happened(1).await;
     let flood = streams.map(|stream| (0..1000).map(|_| stream.scope(|| held.ask("a").unwrap())).collect::<Vec<_>>());
     held.may_return.add_permits(2);
-    assert_eq!(held.happened(4).await[1], format!("{SHARED_BATCH} sent to 0"));
+    assert_eq!(held.happened(4).await[1], format!("{CROWDED_BATCH} sent to 0"));
     let served = flood.map(|stream| stream.into_iter().filter_map(|pending| pending.now_or_never()).count());
-    assert!(served.iter().all(|served| SHARED_BATCH / 3 <= *served && *served <= SHARED_BATCH / 3 + 1), "{served:?}");
+    assert!(served.iter().all(|served| CROWDED_BATCH / 3 <= *served && *served <= CROWDED_BATCH / 3 + 1), "{served:?}");
 }
 
 #[tokio::test]

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use crate::MAX_BATCH;
 
-/// The most commands of streams in a step while several streams have something to do, and nobody else.
-pub const SHARED_BATCH: usize = 128;
+/// The most commands of streams in a step while several streams have something to do, and nobody else, unless its engine has another.
+pub const CROWDED_BATCH: usize = 128;
 
 /// For how many steps the sources that took part count as having something to do: one that waits for each answer is in every second.
 const CROWDED_STEPS: u8 = 8;
@@ -27,6 +27,8 @@ const LONGER: u32 = 3;
 /// Recent figures of calls, streams and steps, from which the share follows.
 #[derive(Debug)]
 pub struct StreamShare {
+    /// The most commands of streams in a step while several streams have something to do, and nobody else.
+    crowded_batch: usize,
     /// How many commands of streams may still be sent until no call is expected any more.
     calls_expected: usize,
     /// How long the quickest steps took lately.
@@ -37,13 +39,12 @@ pub struct StreamShare {
     crowded: u8,
 }
 
-impl Default for StreamShare {
-    fn default() -> Self {
-        Self { calls_expected: 0, quickest: Duration::MAX, share: LEAST_SHARE, crowded: 0 }
-    }
-}
-
 impl StreamShare {
+    /// Of an engine whose steps have at most so many commands of streams while several have something to do.
+    pub fn new(crowded_batch: usize) -> Self {
+        Self { crowded_batch, calls_expected: 0, quickest: Duration::MAX, share: LEAST_SHARE, crowded: 0 }
+    }
+
     /// Somebody waits for a single command.
     pub fn see_call(&mut self) {
         self.calls_expected = CALLS_EXPECTED;
@@ -64,7 +65,7 @@ impl StreamShare {
         match (self.has_calls(), self.crowded) {
             (true, _) => self.share,
             (false, 0) => MAX_BATCH,
-            (false, _) => SHARED_BATCH,
+            (false, _) => self.crowded_batch,
         }
     }
 
@@ -93,7 +94,7 @@ mod tests {
 
     /// The share that calls leave to streams by what a step costs in itself and for each command, in microseconds.
     fn share_where(by_itself: f64, each: f64) -> usize {
-        let mut stream_share = StreamShare::default();
+        let mut stream_share = StreamShare::new(CROWDED_BATCH);
         for _ in 0..1000 {
             stream_share.see_call();
             let share = stream_share.share();
@@ -115,7 +116,7 @@ mod tests {
 
     #[test]
     fn streams_have_whole_steps_again_once_no_call_comes() {
-        let mut stream_share = StreamShare::default();
+        let mut stream_share = StreamShare::new(CROWDED_BATCH);
         assert_eq!(stream_share.share(), MAX_BATCH);
         stream_share.see_call();
         let mut sent = 0;

@@ -7,10 +7,10 @@
 //! what is in it goes to the rows of the accounts, each once, and it begins anew.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
+use foldhash::HashSet;
 use rusqlite::{Connection, OpenFlags, Transaction, ffi, params};
 
 use crate::codec::journal::encode_block;
@@ -186,7 +186,7 @@ impl Store {
         for (table, requests) in [("requests", &mut partition_state.requests), ("older_requests", &mut partition_state.older_requests)] {
             each(connection, &format!("SELECT id, records FROM {table} ORDER BY id"), |_: i64, records| {
                 read_requests(records, |key, remembered| {
-                    requests.insert(key, remembered);
+                    requests.insert(key, remembered.into());
                 })
             })?;
         }
@@ -295,7 +295,7 @@ fn write_changes(transaction: &Transaction<'_>, partition_state: &PartitionState
     let mut records = Vec::with_capacity(changes.requests.len() * 56);
     for key in &changes.requests {
         if let Some(remembered) = partition_state.remembered(*key) {
-            write_request(&mut records, *key, remembered);
+            write_request(&mut records, *key, &remembered);
         }
     }
     if !records.is_empty() {

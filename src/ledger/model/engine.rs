@@ -78,7 +78,7 @@ impl Engine for ModelEngine {
     }
 
     fn remembered(&self, _partition: u16, key: IdempotencyKey) -> Answering<'_, Option<IdempotencyRecord>> {
-        futures_util::future::ready(Ok(self.inner().0.remembered(key).copied())).boxed()
+        futures_util::future::ready(Ok(self.inner().0.remembered(key))).boxed()
     }
 
     fn blocks_before(&self, _partition: u16, before: Option<u64>, count: usize) -> Answering<'_, Vec<Block>> {

@@ -2,13 +2,11 @@
 //!
 //! Each change keeps what it replaced. So a step is undone at the cost of what it changed, however much the partition holds.
 
-use std::collections::HashMap;
-
-use super::{Changes, IdempotencyKey, NamePlace, PartitionState, ReservationPlace, State, fold_name};
+use super::{Changes, IdempotencyKey, KeptRecord, NamePlace, PartitionState, ReservationPlace, SplitMap, State, fold_name};
 use domain::account::{Account, Profile, Reservation};
 use domain::ids::AccountId;
 use domain::money::Units;
-use domain::rules::{IdempotencyRecord, RefundKey, Refunded};
+use domain::rules::{RefundKey, Refunded};
 use domain::time::UnixMillis;
 
 /// The values that a change replaced; `None` if there was nothing.
@@ -19,10 +17,10 @@ pub(crate) enum Before {
     Profile(AccountId, Option<Profile>),
     Reservation(IdempotencyKey, Option<Reservation>),
     /// Of the younger requests.
-    Request(IdempotencyKey, Option<IdempotencyRecord>),
+    Request(IdempotencyKey, Option<KeptRecord>),
     Refunded(RefundKey, Option<Refunded>),
     /// The older requests that a swap of the generations dropped.
-    Rotated(HashMap<IdempotencyKey, IdempotencyRecord>),
+    Rotated(SplitMap<IdempotencyKey, KeptRecord>),
 }
 
 impl PartitionState {
@@ -80,7 +78,7 @@ impl PartitionState {
     }
 }
 
-fn put_back<K: std::hash::Hash + Eq, V>(map: &mut HashMap<K, V>, key: K, before: Option<V>) {
+fn put_back<K: std::hash::Hash + Eq, V>(map: &mut SplitMap<K, V>, key: K, before: Option<V>) {
     match before {
         Some(value) => drop(map.insert(key, value)),
         None => drop(map.remove(&key)),

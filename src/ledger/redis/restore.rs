@@ -108,7 +108,8 @@ impl Installation {
         let reservations = partition_state.reservations.iter().map(|(key, reservation)| (key.0.to_vec(), encode_reservation(reservation)));
         self.put(&keys, keys.reservations(), reservations).await?;
         for (key, requests) in [(younger, &partition_state.requests), (older, &partition_state.older_requests)] {
-            self.put(&keys, key, requests.iter().map(|(key, remembered)| (key.0.to_vec(), encode_idempotency_record(remembered)))).await?;
+            self.put(&keys, key, requests.iter().map(|(key, remembered)| (key.0.to_vec(), encode_idempotency_record(&remembered.whole()))))
+                .await?;
         }
         self.put(
             &keys,
@@ -213,7 +214,7 @@ fn encode_state(partition_state: &PartitionState, ledger: [u8; 8]) -> Vec<u8> {
         checked_at: UnixMillis::NONE,
         next_expiry: partition_state.expiries.first().map_or(NEVER, |(at, _)| *at),
         rotated_at,
-        has_older: u8::from(!partition_state.older_requests.is_empty()),
+        has_older: u8::from(partition_state.older_requests.len() > 0),
         watched_until: UnixMillis::NONE,
         last_block,
         generation: 0,

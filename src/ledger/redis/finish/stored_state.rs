@@ -38,9 +38,9 @@ impl StoredState {
     /// What the step began with: what its accounts had due is off.
     pub(super) fn partition_state(&self, torn: &Torn) -> PartitionState {
         let mut partition_state = PartitionState {
-            accounts: self.accounts.clone(),
-            requests: self.requests.clone(),
-            older_requests: self.older_requests.clone(),
+            accounts: self.accounts.clone().into_iter().collect(),
+            requests: self.requests.iter().map(|(key, remembered)| (*key, (*remembered).into())).collect(),
+            older_requests: self.older_requests.iter().map(|(key, remembered)| (*key, (*remembered).into())).collect(),
             refunds: self.refunds.clone(),
             state: State { sequence: torn.sequence, ..State::default() },
             ..PartitionState::default()

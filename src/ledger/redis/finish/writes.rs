@@ -66,8 +66,9 @@ impl<'a> Writes<'a> {
         if self.stored.has_requests_of(&self.torn.block) {
             return;
         }
-        let changed = self.partition_state.requests.iter().filter(|(key, remembered)| self.stored.requests.get(*key) != Some(*remembered));
-        let fields: Vec<_> = changed.map(|(key, remembered)| (key.0.to_vec(), encode_idempotency_record(remembered))).collect();
+        let all = self.partition_state.requests.iter().map(|(key, remembered)| (key, remembered.whole()));
+        let changed = all.filter(|(key, remembered)| self.stored.requests.get(*key) != Some(remembered));
+        let fields: Vec<_> = changed.map(|(key, remembered)| (key.0.to_vec(), encode_idempotency_record(&remembered))).collect();
         self.put(if self.torn.generation.is_multiple_of(2) { "requests:0" } else { "requests:1" }, fields);
     }
 
@@ -114,7 +115,7 @@ impl<'a> Writes<'a> {
     /// Of a renamed account, the former place is known until the profile is written, which comes last.
     fn profiles(&mut self) {
         let (mut gone, mut places, mut put) = (Vec::new(), Vec::new(), Vec::new());
-        for (id, profile) in &self.partition_state.profiles {
+        for (id, profile) in self.partition_state.profiles.iter() {
             let place = |name: &str| encode_place(&NamePlace { folded_name: fold_name(name), account: id.clone() }).into_bytes();
             let former = self.stored.profiles.get(id).map(|former| place(&former.name));
             gone.extend(former.filter(|former| *former != place(&profile.name)));
