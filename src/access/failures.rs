@@ -1,9 +1,11 @@
 //! Failed authentications, by address: the more of them, the longer an address waits for its next refusal. Who is let in never waits.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use platform::network::network_of;
 
 /// The most addresses that are tracked. All others count as one.
 const ADDRESSES: usize = 10_000;
@@ -51,14 +53,6 @@ impl Failures {
             None => Duration::ZERO,
             Some(doublings) => FIRST.saturating_mul(1 << doublings.min(16)).min(LONGEST),
         }
-    }
-}
-
-/// Whose address it is: in IPv6, one peer has a whole network of 64 bits.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        address => address,
     }
 }
 

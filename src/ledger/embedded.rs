@@ -251,6 +251,10 @@ impl EngineThread {
                 self.watchers.announce(account);
             }
         }
+        if all_changes.iter().any(|changes| changes.is_rotated) {
+            // Millions of request ids, perhaps. Without another thread, this one frees them.
+            let _ = thread::Builder::new().name("forgotten".into()).spawn(move || drop(all_changes));
+        }
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! One partition in memory: the pure rules, plain maps, and nothing else.
+//! One partition in memory: the pure rules, maps, and nothing else.
 //!
 //! It is what the other engines are measured by, what the embedded engine decides with, and, as [`ModelEngine`], an engine of its own
 //! for tests. One step: expire what its accounts have due, then decide command by command. What nobody asks about is left to the sweep, which
@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 pub use engine::ModelEngine;
 pub(crate) use kept_record::KeptRecord;
 pub use refunds::{REFUND_SLICE, REFUND_WINDOWS};
-pub(crate) use split_map::SplitMap;
+pub(crate) use split_map::{DigestMap, SplitMap};
 use undo::Before;
 
 #[cfg(doc)]
@@ -44,11 +44,11 @@ pub const MAX_STEP_EXPIRIES: usize = 2_000;
 pub struct PartitionState {
     pub(super) accounts: SplitMap<AccountId, Account>,
     pub(super) profiles: SplitMap<AccountId, Profile>,
-    pub(super) reservations: SplitMap<IdempotencyKey, Reservation>,
+    pub(super) reservations: DigestMap<IdempotencyKey, Reservation>,
     pub(super) expiries: BTreeSet<(UnixMillis, IdempotencyKey)>,
     pub(super) by_account: BTreeSet<(AccountId, ReservationPlace)>,
-    pub(super) requests: SplitMap<IdempotencyKey, KeptRecord>,
-    pub(super) older_requests: SplitMap<IdempotencyKey, KeptRecord>,
+    pub(super) requests: DigestMap<IdempotencyKey, KeptRecord>,
+    pub(super) older_requests: DigestMap<IdempotencyKey, KeptRecord>,
     pub(super) refunds: BTreeMap<RefundKey, Refunded>,
     pub(super) names: BTreeSet<NamePlace>,
     pub(super) state: State,

@@ -8,7 +8,9 @@
 //! [`source`], and connections take [`turn`]s.
 
 pub mod fair;
+mod flooders;
 pub mod handshakes;
+mod last_words;
 pub mod offload;
 pub mod proxies;
 pub mod socket;
@@ -16,23 +18,29 @@ pub mod source;
 pub mod turn;
 pub mod watchdog;
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context;
-use futures_util::{Stream, StreamExt};
+use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt, Stream, StreamExt};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::network::network_of;
 use crate::telemetry::logs::Repeated;
 use crate::telemetry::metrics;
+use flooders::Flooders;
+use proxies::TrustedProxies;
 use socket::{AcceptedSocket, Socket, Stream as Bytes};
 
 /// How many accepted sockets may wait for one lane.
@@ -40,6 +48,9 @@ pub const WAITING_SOCKETS: usize = 256;
 
 /// After how much silence a peer is asked whether it is still there.
 const KEEPALIVE_AFTER: Duration = Duration::from_mins(1);
+
+/// The most connections of one network that are held back.
+const MOST_HELD_BACK: usize = 256;
 
 /// How long to wait when no socket can be accepted, for instance because there are no file descriptors left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -131,11 +142,12 @@ pub fn split(mut accepted: mpsc::Receiver<AcceptedSocket>, count: usize) -> Vec<
     receivers
 }
 
-/// The places for connections, of all listeners together. Cheap to clone.
+/// The places for connections, of several listeners together, and the peers that are held back. Cheap to clone.
 #[derive(Clone)]
 pub struct ConnectionSlots {
     free: Arc<Semaphore>,
     count: usize,
+    flooders: Option<Arc<Flooders>>,
 }
 
 impl ConnectionSlots {
@@ -143,37 +155,65 @@ impl ConnectionSlots {
     #[must_use]
     pub fn new(count: usize) -> Self {
         let count = count.min(Semaphore::MAX_PERMITS);
-        Self { free: Arc::new(Semaphore::new(count)), count }
+        Self { free: Arc::new(Semaphore::new(count)), count, flooders: None }
+    }
+
+    /// The same, where the next connections of peers wait that flood one of theirs, unless they are these proxies.
+    #[must_use]
+    pub fn holding_back_flooders(self, proxies: TrustedProxies) -> Self {
+        Self { flooders: Some(Arc::new(Flooders::except(proxies))), ..self }
     }
 }
 
 /// Accepts sockets while there are places, and deals them to the lanes in turn. Runs until dropped.
 pub async fn deal(listener: &TcpListener, lanes: &[mpsc::Sender<AcceptedSocket>], places: &ConnectionSlots) {
+    let (mut held_back, mut held_back_of) = (FuturesUnordered::new(), HashMap::<IpAddr, usize>::new());
     for lane in lanes.iter().cycle() {
         let socket = loop {
-            match accept(listener).await {
-                Ok((socket, address)) => match Arc::clone(&places.free).try_acquire_owned() {
-                    Ok(place) => {
-                        break AcceptedSocket { is_local: is_local(&socket, address), stream: Bytes::Plain(socket), address, place };
-                    }
-                    Err(_) => {
-                        metrics().connections.count_refused();
-                        if let Some(times) = NO_PLACE.times() {
-                            tracing::warn!(
-                                times,
-                                max_connections = places.count,
-                                "a connection was closed at once: there are as many as there may be"
-                            );
-                        }
-                    }
-                },
+            let accepted = tokio::select! {
+                Some((network, socket)) = held_back.next() => {
+                    held_back_of.entry(network).and_modify(|count| *count -= 1);
+                    held_back_of.retain(|_, count| *count > 0);
+                    break socket;
+                }
+                accepted = accept(listener) => accepted,
+            };
+            let (socket, address) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     if let Some(times) = NOT_ACCEPTED.times() {
                         tracing::warn!(%error, times, "cannot accept a connection");
                     }
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
+                    continue;
                 }
+            };
+            let Ok(place) = Arc::clone(&places.free).try_acquire_owned() else {
+                metrics().connections.count_refused();
+                if let Some(times) = NO_PLACE.times() {
+                    let max_connections = places.count;
+                    tracing::warn!(times, max_connections, "a connection was closed at once: there are as many as there may be");
+                }
+                continue;
+            };
+            let (is_local, flooders) = (is_local(&socket, address), places.flooders.clone());
+            let is_held_back = flooders.as_ref().is_some_and(|flooders| flooders.has(address.ip()));
+            let socket = AcceptedSocket { is_local, stream: Bytes::Plain(socket), address, place, flooders };
+            if !is_held_back {
+                break socket;
             }
+            let network = network_of(address.ip());
+            let count = held_back_of.entry(network).or_default();
+            if *count == MOST_HELD_BACK {
+                metrics().connections.count_refused();
+                if let Some(times) = TOO_MANY_HELD_BACK.times() {
+                    tracing::warn!(%network, times, "a connection was closed at once: too many of its network are held back");
+                }
+                continue;
+            }
+            *count += 1;
+            metrics().connections.count_held_back();
+            held_back.push(sleep(flooders::PAUSE).map(move |()| (network, socket)));
         };
         metrics().connections.set_count(places.count - places.free.available_permits());
         if lane.try_send(socket).is_err()
@@ -193,6 +233,7 @@ pub fn senders_of(lanes: &[Lane]) -> Vec<mpsc::Sender<AcceptedSocket>> {
 static NOT_ACCEPTED: Repeated = Repeated::new();
 static NO_PLACE: Repeated = Repeated::new();
 static NOT_TAKEN: Repeated = Repeated::new();
+static TOO_MANY_HELD_BACK: Repeated = Repeated::new();
 
 async fn accept(listener: &TcpListener) -> io::Result<(std::net::TcpStream, SocketAddr)> {
     let (socket, address) = listener.accept().await?;

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use platform::network::network_of;
 
 /// How many requests at once, and how many in each second after that. A page takes three; a company may have one address.
 const BURST: NonZeroU32 = NonZeroU32::MIN.saturating_add(89);
@@ -29,12 +30,7 @@ impl Default for AddressLimiter {
 impl AddressLimiter {
     /// Counts a request, and returns whether it is let through.
     pub fn lets_through(&self, address: IpAddr) -> bool {
-        // One customer of a provider has a whole /64.
-        let network = match address.to_canonical() {
-            IpAddr::V4(address) => u128::from(u32::from(address)),
-            IpAddr::V6(address) => u128::from(address) | u128::from(u64::MAX),
-        };
-        self.limiter.check_key(&(self.places.hash_one(network) % PLACES)).is_ok()
+        self.limiter.check_key(&(self.places.hash_one(network_of(address)) % PLACES)).is_ok()
     }
 }
 

@@ -7,10 +7,10 @@
 //! what is in it goes to the rows of the accounts, each once, and it begins anew.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::path::Path;
 
 use anyhow::{Context, bail, ensure};
-use foldhash::HashSet;
 use rusqlite::{Connection, OpenFlags, Transaction, ffi, params};
 
 use crate::codec::journal::encode_block;

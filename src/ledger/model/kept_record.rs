@@ -1,4 +1,4 @@
-//! What a partition in memory keeps of an idempotency record: of a plain debit, which nearly all of them are of, a third of its bytes.
+//! What a partition in memory keeps of an idempotency record. Nearly all of them are of plain debits, of which a third of the bytes is enough.
 
 use domain::command::Kind;
 use domain::money::Units;

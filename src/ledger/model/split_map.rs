@@ -5,30 +5,31 @@
 
 use std::borrow::Borrow;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hash};
-
-use foldhash::quality::RandomState;
+use std::hash::{BuildHasher, Hash, RandomState};
 
 /// How many parts there are: a power of two.
 const PARTS: usize = 1024;
 
 /// A map in parts.
 #[derive(Clone, Debug)]
-pub struct SplitMap<K, V> {
-    parts: Vec<HashMap<K, V, RandomState>>,
-    /// The same as of the parts, and as nobody else's: nobody can choose keys that fall into one place.
-    hasher: RandomState,
+pub struct SplitMap<K, V, S = RandomState> {
+    parts: Vec<HashMap<K, V, S>>,
+    /// The same as that of the parts.
+    hasher: S,
     len: usize,
 }
 
-impl<K, V> Default for SplitMap<K, V> {
+/// A map of keys that are digests: nobody can choose them so that they fall into one place, so they need no slow hash.
+pub type DigestMap<K, V> = SplitMap<K, V, foldhash::quality::RandomState>;
+
+impl<K, V, S: BuildHasher + Clone + Default> Default for SplitMap<K, V, S> {
     fn default() -> Self {
-        let hasher = RandomState::default();
+        let hasher = S::default();
         Self { parts: (0..PARTS).map(|_| HashMap::with_hasher(hasher.clone())).collect(), hasher, len: 0 }
     }
 }
 
-impl<K: Eq + Hash, V> SplitMap<K, V> {
+impl<K: Eq + Hash, V, S: BuildHasher> SplitMap<K, V, S> {
     /// The part of a key: by bits of its hash that have no say in its place within the part, unless that is huge.
     fn part<Q: Hash + ?Sized>(&self, key: &Q) -> usize {
         usize::try_from((self.hasher.hash_one(key) >> 40) % PARTS as u64).unwrap_or(0)
@@ -92,7 +93,7 @@ impl<K: Eq + Hash, V> SplitMap<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V> FromIterator<(K, V)> for SplitMap<K, V> {
+impl<K: Eq + Hash, V, S: BuildHasher + Clone + Default> FromIterator<(K, V)> for SplitMap<K, V, S> {
     fn from_iter<T: IntoIterator<Item = (K, V)>>(pairs: T) -> Self {
         let mut map = Self::default();
         pairs.into_iter().for_each(|(key, value)| drop(map.insert(key, value)));
@@ -100,13 +101,13 @@ impl<K: Eq + Hash, V> FromIterator<(K, V)> for SplitMap<K, V> {
     }
 }
 
-impl<K: Eq + Hash, V: PartialEq> PartialEq for SplitMap<K, V> {
+impl<K: Eq + Hash, V: PartialEq, S: BuildHasher> PartialEq for SplitMap<K, V, S> {
     fn eq(&self, other: &Self) -> bool {
         self.len == other.len && self.iter().all(|(key, value)| other.get(key) == Some(value))
     }
 }
 
-impl<K: Eq + Hash, V: Eq> Eq for SplitMap<K, V> {}
+impl<K: Eq + Hash, V: Eq, S: BuildHasher> Eq for SplitMap<K, V, S> {}
 
 #[cfg(test)]
 mod tests {
@@ -115,7 +116,7 @@ mod tests {
     #[test]
     fn an_insertion_moves_no_more_than_a_small_part_of_what_the_map_holds() {
         const COUNT: u32 = 300_000;
-        let mut map = SplitMap::default();
+        let mut map = SplitMap::<_, _>::default();
         let mut most_moved = 0;
         for key in 0..COUNT {
             let part = map.part(&key);
@@ -131,7 +132,7 @@ mod tests {
 
     #[test]
     fn it_holds_what_a_map_holds() {
-        let (mut map, mut known) = (SplitMap::default(), HashMap::new());
+        let (mut map, mut known) = (DigestMap::default(), HashMap::new());
         for (step, key) in (0..20_000_u32).map(|step| (step, step.wrapping_mul(2_654_435_761) % 3_000)) {
             if step % 3 == 0 {
                 assert_eq!(map.remove(&key), known.remove(&key));
@@ -140,7 +141,7 @@ mod tests {
             }
             assert_eq!((map.get(&key), map.len()), (known.get(&key), known.len()));
         }
-        let other: SplitMap<_, _> = known.into_iter().collect();
+        let other: DigestMap<_, _> = known.into_iter().collect();
         assert_eq!(map, other);
         map.values_mut().for_each(|step| *step += 1);
         assert_ne!(map, other);

@@ -2,7 +2,9 @@
 //!
 //! Each change keeps what it replaced. So a step is undone at the cost of what it changed, however much the partition holds.
 
-use super::{Changes, IdempotencyKey, KeptRecord, NamePlace, PartitionState, ReservationPlace, SplitMap, State, fold_name};
+use std::hash::{BuildHasher, Hash};
+
+use super::{Changes, DigestMap, IdempotencyKey, KeptRecord, NamePlace, PartitionState, ReservationPlace, SplitMap, State, fold_name};
 use domain::account::{Account, Profile, Reservation};
 use domain::ids::AccountId;
 use domain::money::Units;
@@ -20,7 +22,7 @@ pub(crate) enum Before {
     Request(IdempotencyKey, Option<KeptRecord>),
     Refunded(RefundKey, Option<Refunded>),
     /// The older requests that a swap of the generations dropped.
-    Rotated(SplitMap<IdempotencyKey, KeptRecord>),
+    Rotated(DigestMap<IdempotencyKey, KeptRecord>),
 }
 
 impl PartitionState {
@@ -78,7 +80,7 @@ impl PartitionState {
     }
 }
 
-fn put_back<K: std::hash::Hash + Eq, V>(map: &mut SplitMap<K, V>, key: K, before: Option<V>) {
+fn put_back<K: Hash + Eq, V, S: BuildHasher>(map: &mut SplitMap<K, V, S>, key: K, before: Option<V>) {
     match before {
         Some(value) => drop(map.insert(key, value)),
         None => drop(map.remove(&key)),

@@ -48,7 +48,7 @@ pub async fn handshakes(
 }
 
 async fn shake(acceptor: TlsAcceptor, accepted: AcceptedSocket) -> Option<AcceptedSocket> {
-    let AcceptedSocket { stream, address, is_local, place } = accepted;
+    let AcceptedSocket { stream, address, is_local, place, flooders } = accepted;
     let handshake = async {
         let Stream::Plain(socket) = stream else { return Err(io::Error::from(ErrorKind::InvalidInput)) };
         let mut portable = Portable::Detached(socket);
@@ -59,7 +59,7 @@ async fn shake(acceptor: TlsAcceptor, accepted: AcceptedSocket) -> Option<Accept
     };
     let shaken = timeout(HANDSHAKE_LIMIT, handshake).await.unwrap_or_else(|_| Err(io::Error::from(ErrorKind::TimedOut)));
     match shaken {
-        Ok(stream) => Some(AcceptedSocket { stream: Stream::Tls(Box::new(stream)), address, is_local, place }),
+        Ok(stream) => Some(AcceptedSocket { stream: Stream::Tls(Box::new(stream)), address, is_local, place, flooders }),
         Err(error) => {
             metrics().connections.count_failed_handshake();
             if let Some(times) = FAILED.times() {

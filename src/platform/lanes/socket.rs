@@ -13,6 +13,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
+use super::flooders::Flooders;
+use super::last_words::LastWords;
 use super::source::Source;
 use super::turn::{Turn, TurnCalls};
 use crate::tls::{Certificate, TlsStream};
@@ -39,6 +41,7 @@ pub struct AcceptedSocket {
     pub(crate) address: SocketAddr,
     pub(crate) is_local: bool,
     pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) flooders: Option<Arc<Flooders>>,
 }
 
 /// A socket, before or after its TLS handshake.
@@ -78,6 +81,9 @@ pub struct Socket {
     cut: Option<Pin<Box<Sleep>>>,
     /// Once it is closed on this side: until when the peer is listened to, and how much of it.
     linger: Option<(Pin<Box<Sleep>>, usize)>,
+    last_words: LastWords,
+    /// Where its peer is noted, should it flood the connection.
+    flooders: Option<Arc<Flooders>>,
     _place: OwnedSemaphorePermit,
 }
 
@@ -88,13 +94,15 @@ enum Bytes {
 
 struct Preface {
     seen: usize,
+    /// All that was seen is how HTTP/2 begins.
+    is_http2: bool,
     limit: Pin<Box<Sleep>>,
 }
 
 impl Socket {
     /// Registers a socket with the current runtime.
-    pub fn new(AcceptedSocket { stream, address, is_local, place }: AcceptedSocket) -> io::Result<Self> {
-        let preface = Preface { seen: 0, limit: Box::pin(sleep(PREFACE_LIMIT)) };
+    pub fn new(AcceptedSocket { stream, address, is_local, place, flooders }: AcceptedSocket) -> io::Result<Self> {
+        let preface = Preface { seen: 0, is_http2: true, limit: Box::pin(sleep(PREFACE_LIMIT)) };
         let (bytes, certificate) = match stream {
             Stream::Plain(socket) => (Bytes::Plain(TcpStream::from_std(socket)?), None),
             Stream::Tls(mut stream) => {
@@ -107,13 +115,41 @@ impl Socket {
         };
         let turn = Turn::default();
         let peer = Peer { source: Source::new(), calls: turn.calls(), address, certificate, is_proxied: false, is_local };
-        Ok(Self { bytes, peer, turn, preface: Some(preface), is_http2: false, cut: None, linger: None, _place: place })
+        let last_words = LastWords::default();
+        Ok(Self {
+            bytes,
+            peer,
+            turn,
+            preface: Some(preface),
+            is_http2: false,
+            cut: None,
+            linger: None,
+            last_words,
+            flooders,
+            _place: place,
+        })
     }
 
     /// The same, cut off after so long.
     #[must_use]
     pub fn cut_after(self, age: Option<Duration>) -> Self {
         Self { cut: age.map(|age| Box::pin(sleep(age))), ..self }
+    }
+
+    /// Takes in what was written; or was to be, if the peer has gone without a word.
+    fn wrote(&mut self, slices: &[IoSlice<'_>], written: &io::Result<usize>) {
+        self.last_words.wrote(slices, written.as_ref().map_or(usize::MAX, |count| *count));
+        if written.is_err() {
+            self.note_flood();
+        }
+    }
+
+    /// Notes the peer, if it was told that it floods the connection.
+    fn note_flood(&mut self) {
+        let last_words = std::mem::take(&mut self.last_words);
+        if let Some(flooders) = self.flooders.as_ref().filter(|_| last_words.tell_of_a_flood()) {
+            flooders.note(self.peer.address.ip());
+        }
     }
 }
 
@@ -144,8 +180,10 @@ impl AsyncRead for Socket {
             this.turn.end()
         }
         if let Some(preface) = &mut this.preface {
-            this.is_http2 |= preface.seen == 0 && buffer.filled().get(before..).is_some_and(|first| first.starts_with(HTTP2));
+            let (read, expected) = (buffer.filled().get(before..).unwrap_or_default(), HTTP2.get(preface.seen..).unwrap_or_default());
+            preface.is_http2 &= read.iter().zip(expected).all(|(read, expected)| read == expected);
             preface.seen += count;
+            this.is_http2 = preface.is_http2 && preface.seen >= HTTP2.len();
             if preface.seen >= PREFACE_BYTES {
                 this.preface = None;
             } else if preface.limit.as_mut().poll(context).is_ready() {
@@ -158,17 +196,21 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.bytes {
+        let written = ready!(match &mut self.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
             Bytes::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
-        }
+        });
+        self.wrote(&[IoSlice::new(bytes)], &written);
+        Poll::Ready(written)
     }
 
     fn poll_write_vectored(mut self: Pin<&mut Self>, context: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match &mut self.bytes {
+        let written = ready!(match &mut self.bytes {
             Bytes::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
             Bytes::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
-        }
+        });
+        self.wrote(slices, &written);
+        Poll::Ready(written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -187,6 +229,8 @@ impl AsyncWrite for Socket {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        // Before the peer can make another one.
+        this.note_flood();
         if this.linger.is_none() {
             ready!(match &mut this.bytes {
                 Bytes::Plain(stream) => Pin::new(stream).poll_shutdown(context),
@@ -231,7 +275,7 @@ mod tests {
         let (accepted, address) = listener.accept().await.unwrap();
         let place = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
         let stream = Stream::Plain(accepted.into_std().unwrap());
-        (Socket::new(AcceptedSocket { stream, address, is_local: true, place }).unwrap(), peer)
+        (Socket::new(AcceptedSocket { stream, address, is_local: true, place, flooders: None }).unwrap(), peer)
     }
 
     #[tokio::test]

@@ -319,7 +319,7 @@ impl Reference {
             if let (Some(rebuilt), Some(remembered)) = (rebuilt.remembered(key), self.partition_state.remembered(key))
                 && remembered.decision.verdict == Verdict::Done
             {
-                assert_eq!(*rebuilt, as_far_as_entries_tell(*remembered, rebuilt), "{account} {request_id}");
+                assert_eq!(rebuilt, as_far_as_entries_tell(remembered, &rebuilt), "{account} {request_id}");
             }
         }
     }

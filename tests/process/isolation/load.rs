@@ -1,8 +1,12 @@
-//! A9: bounds of load that proto/README.md documents, each passed by one: calls that wait, calls of a connection, a search of the journal.
+//! A9: bounds of load that proto/README.md documents, each passed by one: calls that wait, calls of a connection, streams that are reset, a
+//! search of the journal.
 
+use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tollgate::grpc::v1::charge_command::Command;
 use tollgate::grpc::v1::{self, PaymentMode};
@@ -54,10 +58,12 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const GOAWAY: u8 = 7;
 const END_HEADERS: u8 = 4;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 const REFUSED_STREAM: u32 = 7;
 const CANCEL: u32 = 8;
+const ENHANCE_YOUR_CALM: u32 = 0xb;
 
 /// The begin of a call, of which no message follows.
 fn call(stream: u32) -> Vec<u8> {
@@ -85,6 +91,18 @@ async fn next_frame(socket: &mut TcpStream) -> (u8, u8, u32, Vec<u8>) {
     (kind, flags, u32::from_be_bytes(stream), payload)
 }
 
+/// Begins a connection from an address of this machine, and returns what the service sets for it.
+async fn begin(service: &Service, from: [u8; 4]) -> (TcpStream, Vec<u8>) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind((from, 0).into()).unwrap();
+    let mut socket = socket.connect(service.address).await.unwrap();
+    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(SETTINGS, 0, 0, &[])].concat();
+    socket.write_all(&preface).await.unwrap();
+    let (kind, _, _, settings) = next_frame(&mut socket).await;
+    assert_eq!(kind, SETTINGS);
+    (socket, settings)
+}
+
 /// The streams that were reset, and by which codes, until the service answers a ping.
 async fn resets(socket: &mut TcpStream) -> Vec<(u32, u32)> {
     socket.write_all(&frame(PING, 0, 0, b"are they")).await.unwrap();
@@ -104,11 +122,7 @@ async fn one_call_more_than_a_connection_may_have_open_is_refused_and_leaves_its
     const STREAMS: u32 = 1024;
     let folder = crate::temporary_folder();
     let service = Service::embedded(folder.path());
-    let mut socket = TcpStream::connect(service.address).await.unwrap();
-    let preface = [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &frame(SETTINGS, 0, 0, &[])].concat();
-    socket.write_all(&preface).await.unwrap();
-    let (kind, _, _, settings) = next_frame(&mut socket).await;
-    assert_eq!(kind, SETTINGS);
+    let (mut socket, settings) = begin(&service, [127, 0, 0, 1]).await;
     let setting = settings.chunks(6).find(|setting| setting[..2] == MAX_CONCURRENT_STREAMS.to_be_bytes()).unwrap();
     assert_eq!(setting[2..], STREAMS.to_be_bytes());
     socket.write_all(&frame(SETTINGS, 1, 0, &[])).await.unwrap();
@@ -121,6 +135,33 @@ async fn one_call_more_than_a_connection_may_have_open_is_refused_and_leaves_its
     socket.write_all(&frame(RST_STREAM, 0, 1, &CANCEL.to_be_bytes())).await.unwrap();
     socket.write_all(&call(2 * STREAMS + 3)).await.unwrap();
     assert_eq!(resets(&mut socket).await, []);
+}
+
+#[tokio::test]
+async fn who_floods_a_connection_with_streams_that_it_resets_waits_for_its_next_one_and_nobody_else_does() {
+    const FLOODER: [u8; 4] = [127, 0, 0, 9];
+    let folder = crate::temporary_folder();
+    let service = Service::embedded(folder.path());
+    let (mut socket, _) = begin(&service, FLOODER).await;
+    let opened_and_reset = |stream: u32| [call(stream), frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())].concat();
+    let flood: Vec<u8> = (0..200).flat_map(|number| opened_and_reset(2 * number + 1)).collect();
+    socket.write_all(&flood).await.unwrap();
+    let code = loop {
+        if let (GOAWAY, _, _, payload) = next_frame(&mut socket).await {
+            break u32::from_be_bytes(payload[4..8].try_into().unwrap());
+        }
+    };
+    assert_eq!(code, ENHANCE_YOUR_CALM);
+    // It says goodbye before it closes the connection.
+    assert_eq!(timeout(PATIENCE, socket.read(&mut [0])).await.unwrap().unwrap_or(0), 0);
+
+    let begun = Instant::now();
+    let next = begin(&service, FLOODER).map(|next| (next, Instant::now()));
+    let others = begin(&service, [127, 0, 0, 1]).map(|_| Instant::now());
+    let ((mut next, next_at), others_at) = tokio::join!(next, others);
+    assert!(others_at < next_at && next_at - begun >= Duration::from_millis(900), "{:?}, {:?}", others_at - begun, next_at - begun);
+    assert_eq!(resets(&mut next.0).await, [], "it is served as ever");
+    assert_eq!(metric(&service, "tollgate_connections_held_back_total").await, Some(1.0));
 }
 
 /// Charges so often, in batches.

@@ -10,6 +10,7 @@ use super::registrar::Registrar;
 pub struct ConnectionMetrics {
     count: Gauge,
     refused: Counter,
+    held_back: Counter,
     handshakes_failed: Counter,
     access_open: Gauge,
     insecure: Gauge,
@@ -22,6 +23,11 @@ impl ConnectionMetrics {
             "tollgate_connections_refused",
             "Connections closed at once because --max-connections was reached",
             self.refused.clone(),
+        );
+        registry.register(
+            "tollgate_connections_held_back",
+            "Connections that waited, because their peer has flooded another with streams that it reset",
+            self.held_back.clone(),
         );
         registry.register("tollgate_tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
         registry.register("tollgate_access_open", "Whether everybody who reaches a listener may do everything", self.access_open.clone());
@@ -40,6 +46,11 @@ impl ConnectionMetrics {
     /// Counts a connection that found no place.
     pub fn count_refused(&self) {
         self.refused.inc();
+    }
+
+    /// Counts a connection of a peer that floods, which has to wait.
+    pub fn count_held_back(&self) {
+        self.held_back.inc();
     }
 
     /// Counts a TLS handshake that failed.
