@@ -9,6 +9,7 @@
 mod callers;
 mod copy;
 mod file;
+mod forgotten;
 mod journal;
 mod migrate;
 pub mod restore;
@@ -211,7 +212,8 @@ impl EngineThread {
     fn sweep(&mut self, store: &Store) -> Result<bool, LedgerError> {
         let (is_more, changes) = self.partition_state.sweep(&BatchTime::of(&self.clock, self.window));
         self.keep(store, vec![changes])?;
-        Ok(is_more)
+        let is_any_forgotten = store.delete_forgotten().map_err(LedgerError::not_done)?;
+        Ok(is_more || is_any_forgotten)
     }
 
     fn trim(&mut self, store: &Store, below: u64) -> Result<bool, LedgerError> {

@@ -3,7 +3,7 @@
 //! Profiles, reservations and sums given back are rows that are written over. Request ids are random keys, and the accounts of a batch lie
 //! anywhere: tables would scatter them over all their pages, and each page touched is written whole. So each batch appends its own as one
 //! row to a log, and the logs are read back into memory at start. Of request ids there are two logs, one window long each: when the
-//! window is over, the older is dropped and the younger takes its place. The log of accounts is short: when it has [`MAX_LOGGED`] records,
+//! window is over, the younger takes the place of the older, which is deleted in slices ([`super::forgotten`]). The log of accounts is short: when it has [`MAX_LOGGED`] records,
 //! what is in it goes to the rows of the accounts, each once, and it begins anew.
 
 use std::cell::RefCell;
@@ -46,12 +46,6 @@ const TABLES: &str = "
     CREATE TABLE refunds (key BLOB PRIMARY KEY, record BLOB NOT NULL) WITHOUT ROWID;
     CREATE TABLE journal (first_sequence INTEGER PRIMARY KEY, block BLOB NOT NULL);
     INSERT INTO state VALUES (0, 0, zeroblob(16), 0, 0, 0, 0, 0, 0);
-";
-
-const ROTATE: &str = "
-    DROP TABLE older_requests;
-    ALTER TABLE requests RENAME TO older_requests;
-    CREATE TABLE requests (id INTEGER PRIMARY KEY, records BLOB NOT NULL);
 ";
 
 /// The file's settings and identity.
@@ -256,7 +250,7 @@ impl Store {
     }
 
     /// Ends what a failed attempt may have left open.
-    fn roll_back(&self) -> rusqlite::Result<()> {
+    pub(super) fn roll_back(&self) -> rusqlite::Result<()> {
         if self.connection.is_autocommit() { Ok(()) } else { self.connection.execute_batch("ROLLBACK") }
     }
 
@@ -275,7 +269,7 @@ impl Store {
 
 fn write_changes(transaction: &Transaction<'_>, partition_state: &PartitionState, changes: &Changes) -> rusqlite::Result<()> {
     if changes.is_rotated {
-        transaction.execute_batch(ROTATE)?;
+        transaction.execute_batch(super::forgotten::ROTATE)?;
     }
     for id in &changes.profiles {
         if let Some(profile) = partition_state.profiles.get(id) {

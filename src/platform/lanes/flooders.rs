@@ -2,7 +2,7 @@
 //!
 //! A server closes a connection on which streams are opened and reset in floods. Opening another costs the peer nothing, and the thread that takes
 //! it in as much as hundreds of calls. Connections that it has already are served as ever, and so are those of proxies that are trusted: one
-//! of their clients would hold up the others.
+//! of their clients would hold up the others. A few floods cost nothing: a client gives up all its calls at once, too, when it has waited for too long.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 use super::proxies::TrustedProxies;
 use crate::network::network_of;
 use crate::telemetry::logs::Repeated;
+
+/// How many floods cost an address nothing.
+pub const FREE: u32 = 16;
 
 /// How long a connection waits.
 pub const PAUSE: Duration = Duration::from_secs(1);
@@ -27,9 +30,20 @@ static FLOODED: Repeated = Repeated::new();
 /// The addresses of such peers.
 #[derive(Debug, Default)]
 pub struct Flooders {
-    /// When each last flooded a connection.
-    flooded: Mutex<HashMap<IpAddr, Instant>>,
+    flooded: Mutex<HashMap<IpAddr, Floods>>,
     proxies: TrustedProxies,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Floods {
+    times: u32,
+    last: Instant,
+}
+
+impl Floods {
+    fn are_recent(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) < REMEMBERED
+    }
 }
 
 impl Flooders {
@@ -46,7 +60,7 @@ impl Flooders {
         }
         self.note_at(address, Instant::now());
         if let Some(times) = FLOODED.times() {
-            tracing::warn!(%address, times, "a connection was closed: its peer floods it with streams that it resets; its next connections have to wait");
+            tracing::warn!(%address, times, "a connection was closed, because its peer floods it with streams that it resets; if that goes on, its next connections have to wait");
         }
     }
 
@@ -54,12 +68,13 @@ impl Flooders {
         let mut flooded = self.flooded.lock().unwrap_or_else(PoisonError::into_inner);
         let network = network_of(address);
         if flooded.len() >= ADDRESSES && !flooded.contains_key(&network) {
-            flooded.retain(|_, last| is_recent(*last, now));
+            flooded.retain(|_, floods| floods.are_recent(now));
             if flooded.len() >= ADDRESSES {
                 return;
             }
         }
-        flooded.insert(network, now);
+        let before = flooded.get(&network).filter(|floods| floods.are_recent(now)).map_or(0, |floods| floods.times);
+        flooded.insert(network, Floods { times: before.saturating_add(1), last: now });
     }
 
     /// Whether connections of a peer have to wait.
@@ -70,12 +85,8 @@ impl Flooders {
 
     fn has_at(&self, address: IpAddr, now: Instant) -> bool {
         let flooded = self.flooded.lock().unwrap_or_else(PoisonError::into_inner);
-        flooded.get(&network_of(address)).is_some_and(|last| is_recent(*last, now))
+        flooded.get(&network_of(address)).is_some_and(|floods| floods.times > FREE && floods.are_recent(now))
     }
-}
-
-fn is_recent(last: Instant, now: Instant) -> bool {
-    now.saturating_duration_since(last) < REMEMBERED
 }
 
 #[cfg(test)]
@@ -86,12 +97,17 @@ mod tests {
     fn connections_of_a_peer_that_floods_wait_for_a_while_from_all_its_addresses_and_no_others_do() {
         let (flooders, now) = (Flooders::default(), Instant::now());
         let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        flooders.note_at(address("2001:db8::1"), now);
-        flooders.note_at(address("192.0.2.1"), now);
+        let both = ["2001:db8::1", "192.0.2.1"].map(address);
+        (0..FREE).for_each(|_| both.into_iter().for_each(|address| flooders.note_at(address, now)));
+        assert!(!both.into_iter().any(|address| flooders.has_at(address, now)), "a few are free");
+        both.into_iter().for_each(|address| flooders.note_at(address, now));
         for (text, waits) in [("2001:db8::2", true), ("::ffff:192.0.2.1", true), ("192.0.2.2", false), ("2001:db8:0:1::1", false)] {
             assert_eq!(flooders.has_at(address(text), now), waits, "{text}");
         }
-        assert!(!flooders.has_at(address("192.0.2.1"), now + REMEMBERED));
+        let later = now + REMEMBERED;
+        assert!(!flooders.has_at(both[1], later));
+        flooders.note_at(both[1], later);
+        assert!(!flooders.has_at(both[1], later), "they count anew");
     }
 
     #[test]
@@ -99,7 +115,7 @@ mod tests {
         let flooders = Flooders::except(TrustedProxies::new(&["10.0.0.0/8".parse().unwrap()]));
         for (text, waits) in [("10.1.2.3", false), ("11.1.2.3", true)] {
             let address = text.parse().unwrap();
-            flooders.note(address);
+            (0..=FREE).for_each(|_| flooders.note(address));
             assert_eq!(flooders.has(address), waits, "{text}");
         }
     }

@@ -137,12 +137,9 @@ async fn one_call_more_than_a_connection_may_have_open_is_refused_and_leaves_its
     assert_eq!(resets(&mut socket).await, []);
 }
 
-#[tokio::test]
-async fn who_floods_a_connection_with_streams_that_it_resets_waits_for_its_next_one_and_nobody_else_does() {
-    const FLOODER: [u8; 4] = [127, 0, 0, 9];
-    let folder = crate::temporary_folder();
-    let service = Service::embedded(folder.path());
-    let (mut socket, _) = begin(&service, FLOODER).await;
+/// Opens streams and resets them, until the connection is closed because of it.
+async fn flood(service: &Service, from: [u8; 4]) {
+    let (mut socket, _) = begin(service, from).await;
     let opened_and_reset = |stream: u32| [call(stream), frame(RST_STREAM, 0, stream, &CANCEL.to_be_bytes())].concat();
     let flood: Vec<u8> = (0..200).flat_map(|number| opened_and_reset(2 * number + 1)).collect();
     socket.write_all(&flood).await.unwrap();
@@ -154,6 +151,18 @@ async fn who_floods_a_connection_with_streams_that_it_resets_waits_for_its_next_
     assert_eq!(code, ENHANCE_YOUR_CALM);
     // It says goodbye before it closes the connection.
     assert_eq!(timeout(PATIENCE, socket.read(&mut [0])).await.unwrap().unwrap_or(0), 0);
+}
+
+#[tokio::test]
+async fn who_floods_connections_with_streams_that_it_resets_waits_for_its_next_one_and_nobody_else_does() {
+    const FLOODER: [u8; 4] = [127, 0, 0, 9];
+    const FREE: u32 = 16;
+    let folder = crate::temporary_folder();
+    let service = Service::embedded(folder.path());
+    for _ in 0..=FREE {
+        flood(&service, FLOODER).await;
+    }
+    assert_eq!(metric(&service, "tollgate_connections_held_back_total").await, Some(0.0), "a few floods cost nothing");
 
     let begun = Instant::now();
     let next = begin(&service, FLOODER).map(|next| (next, Instant::now()));
