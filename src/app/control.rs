@@ -114,7 +114,7 @@ impl Control {
         let ledger = self.plan.ledger().await?;
         let use_cases = self.plan.use_cases().await?;
         let guarded = self.plan.are_metrics_guarded.then(|| self.plan.access(Via::Http));
-        let places = ConnectionSlots::new(self.plan.max_connections).holding_back_flooders(self.plan.proxies.clone());
+        let places = ConnectionSlots::new(self.plan.max_connections).holding_back_flooders(self.plan.proxies.networks());
         let calls = Listeners::deal(Some(calls), tls.clone(), Protocol::Http2, lanes::senders_of(&self.lanes), &places);
         let http = Listeners::deal(http, tls.clone(), Protocol::Http1, lanes::senders_of(self.http.as_slice()), &places);
         let console = Listeners::deal(console, tls.clone(), Protocol::Http1, lanes::senders_of(self.console.as_slice()), &places);

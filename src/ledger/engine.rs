@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, pending, ready};
 
-use super::batcher::stream_share::CROWDED_BATCH;
 use super::journal::JournalHold;
 use super::{
     Block, CopiedCallers, DuePage, IdempotencyKey, Identity, JournalSpan, LedgerError, NamePlace, PreparedCommand, ReservationPlace,
@@ -22,6 +21,9 @@ use domain::outcome::Answer;
 use domain::outcome::Refusal;
 use domain::rules::IdempotencyRecord;
 use domain::time::{Millis, UnixMillis};
+
+/// The most commands of streams in a step while several streams have something to do, and nobody else, unless its engine has another.
+pub const CROWDED_BATCH: usize = 128;
 
 /// What an engine answers to a batch.
 #[derive(Debug)]

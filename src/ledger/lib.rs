@@ -43,7 +43,7 @@ use domain::entry::{Entry, Fingerprint};
 use domain::ids::{AccountId, RequestId};
 use domain::outcome::{Answer, Outcome, Refusal};
 use domain::time::{Millis, UnixMillis};
-pub use engine::{Answering, Answers, BatchAnswer, Engine, Sizes, StoredAccount};
+pub use engine::{Answering, Answers, BatchAnswer, CROWDED_BATCH, Engine, Sizes, StoredAccount};
 pub use error::LedgerError;
 pub use filter::{AccountFilter, EntryFilter};
 pub use idempotency_key::IdempotencyKey;

@@ -36,11 +36,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_stream::wrappers::ReceiverStream;
 
-use crate::network::network_of;
+use crate::network::{Network, network_of};
 use crate::telemetry::logs::Repeated;
 use crate::telemetry::metrics;
 use flooders::Flooders;
-use proxies::TrustedProxies;
 use socket::{AcceptedSocket, Socket, Stream as Bytes};
 
 /// How many accepted sockets may wait for one lane.
@@ -158,9 +157,9 @@ impl ConnectionSlots {
         Self { free: Arc::new(Semaphore::new(count)), count, flooders: None }
     }
 
-    /// The same, where the next connections of peers wait that flood one of theirs, unless they are these proxies.
+    /// The same, where the next connections of peers wait that flood one of theirs, unless they are in these networks: of proxies.
     #[must_use]
-    pub fn holding_back_flooders(self, proxies: TrustedProxies) -> Self {
+    pub fn holding_back_flooders(self, proxies: &[Network]) -> Self {
         Self { flooders: Some(Arc::new(Flooders::except(proxies))), ..self }
     }
 }

@@ -14,9 +14,9 @@ use tollgate::domain::outcome::{Answer, Refusal};
 use tollgate::domain::time::UnixMillis;
 use tollgate::lanes::source::Source;
 use tollgate::ledger::batcher::QUEUE_COMMANDS;
-use tollgate::ledger::batcher::stream_share::{CROWDED_BATCH, LEAST_SHARE};
+use tollgate::ledger::batcher::stream_share::LEAST_SHARE;
 use tollgate::ledger::watch::Watchers;
-use tollgate::ledger::{Answers, BatchAnswer, Ledger, LedgerError, Pending};
+use tollgate::ledger::{Answers, BatchAnswer, CROWDED_BATCH, Ledger, LedgerError, Pending};
 
 /// A ledger whose batches return when they may, and what happened in it.
 struct Held {

@@ -8,9 +8,6 @@ use std::time::Duration;
 
 use crate::MAX_BATCH;
 
-/// The most commands of streams in a step while several streams have something to do, and nobody else, unless its engine has another.
-pub const CROWDED_BATCH: usize = 128;
-
 /// For how many steps the sources that took part count as having something to do: one that waits for each answer is in every second.
 const CROWDED_STEPS: u8 = 8;
 
@@ -91,6 +88,7 @@ impl StreamShare {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::CROWDED_BATCH;
 
     /// The share that calls leave to streams by what a step costs in itself and for each command, in microseconds.
     fn share_where(by_itself: f64, each: f64) -> usize {

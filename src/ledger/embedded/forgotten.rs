@@ -21,18 +21,19 @@ const DELETE: &str = "
     )";
 
 impl Store {
-    /// Deletes a slice of what is forgotten; returns whether there may be more.
+    /// Deletes a slice of what is forgotten; returns whether there is more.
     pub(super) fn delete_forgotten(&self) -> rusqlite::Result<bool> {
         let connection = self.connection();
         if !connection.table_exists(None, "forgotten_requests")? {
             return Ok(false);
         }
         self.roll_back()?;
-        let is_any = connection.prepare_cached(DELETE)?.execute([])? > 0;
-        if !is_any {
+        connection.prepare_cached(DELETE)?.execute([])?;
+        let is_any_left: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM forgotten_requests)", [], |row| row.get(0))?;
+        if !is_any_left {
             connection.execute_batch("DROP TABLE forgotten_requests")?;
         }
-        Ok(is_any)
+        Ok(is_any_left)
     }
 }
 

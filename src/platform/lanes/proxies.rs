@@ -49,8 +49,13 @@ impl TrustedProxies {
         Self(networks.into())
     }
 
-    /// Whether it is one of them.
-    pub(super) fn trusts(&self, address: IpAddr) -> bool {
+    /// The networks that they are in.
+    #[must_use]
+    pub fn networks(&self) -> &[Network] {
+        &self.0
+    }
+
+    fn trusts(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         self.0.iter().any(|network| network.contains(address))
     }
