@@ -254,7 +254,7 @@ impl EngineThread {
             }
         }
         if all_changes.iter().any(|changes| changes.is_rotated) {
-            // Millions of request ids, perhaps. Without another thread, this one frees them.
+            // They may hold millions of request ids. If no thread can be started, this one frees them.
             let _ = thread::Builder::new().name("forgotten".into()).spawn(move || drop(all_changes));
         }
         Ok(())
@@ -311,7 +311,7 @@ impl Engine for EmbeddedEngine {
         .boxed()
     }
 
-    /// Every step is synced.
+    /// As many as a step may have, because each step is synced to disk.
     fn crowded_batch(&self) -> usize {
         MAX_BATCH
     }

@@ -37,7 +37,7 @@ pub struct StreamShare {
 }
 
 impl StreamShare {
-    /// Of an engine whose steps have at most so many commands of streams while several have something to do.
+    /// Starts without any figures. While several streams have something to do, a step takes at most `crowded_batch` of their commands.
     pub fn new(crowded_batch: usize) -> Self {
         Self { crowded_batch, calls_expected: 0, quickest: Duration::MAX, share: LEAST_SHARE, crowded: 0 }
     }

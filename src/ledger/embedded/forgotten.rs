@@ -1,5 +1,5 @@
-//! Request ids that are forgotten. Their table, of millions perhaps, is dropped in slices: as a whole, that would take a second for each two million,
-//! during which nothing is charged.
+//! Request ids whose window is over. They are deleted in slices: dropping a table of two million at once takes about a second, during which
+//! nothing is charged.
 
 use super::store::Store;
 

@@ -3,8 +3,8 @@
 //! Profiles, reservations and sums given back are rows that are written over. Request ids are random keys, and the accounts of a batch lie
 //! anywhere: tables would scatter them over all their pages, and each page touched is written whole. So each batch appends its own as one
 //! row to a log, and the logs are read back into memory at start. Of request ids there are two logs, one window long each: when the
-//! window is over, the younger takes the place of the older, which is deleted in slices ([`super::forgotten`]). The log of accounts is short: when it has [`MAX_LOGGED`] records,
-//! what is in it goes to the rows of the accounts, each once, and it begins anew.
+//! window is over, the younger takes the place of the older, which is deleted in slices ([`super::forgotten`]). The log of accounts is
+//! short: when it has [`MAX_LOGGED`] records, what is in it goes to the rows of the accounts, each once, and it begins anew.
 
 use std::cell::RefCell;
 use std::collections::HashSet;

@@ -26,7 +26,7 @@ impl ConnectionMetrics {
         );
         registry.register(
             "tollgate_connections_held_back",
-            "Connections that waited, because their peer has flooded another with streams that it reset",
+            "Connections that had to wait because others from their address were flooded with streams that were reset",
             self.held_back.clone(),
         );
         registry.register("tollgate_tls_handshakes_failed", "TLS handshakes that failed", self.handshakes_failed.clone());
@@ -48,7 +48,7 @@ impl ConnectionMetrics {
         self.refused.inc();
     }
 
-    /// Counts a connection of a peer that floods, which has to wait.
+    /// Counts a connection that has to wait because others from its address were flooded.
     pub fn count_held_back(&self) {
         self.held_back.inc();
     }
